@@ -1,0 +1,1 @@
+"""Turns an experiment file into a run. Imports no TensorFlow."""

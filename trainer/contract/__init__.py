@@ -1,0 +1,1 @@
+"""What launcher and trainer agree on. Imports neither TensorFlow, Keras nor Kubernetes."""
