@@ -1,0 +1,414 @@
+"""What an experiment file may say: frozen models that check themselves and describe themselves.
+
+The models take plain values (what YAML or JSON gives) and are strict: `"5"` and `5.0` are no integers, `true`
+is no number, unknown keys are errors. `ExperimentDocument` is the file as a user writes it, `Experiment` what
+the rest of the program works with. Every model's `model_dump(mode="json")` validates to an equal model.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+API_VERSION = "perdure.dev/v1alpha1"
+KIND = "Experiment"
+
+LARGEST_COUNT = 2**31 - 1
+LARGEST_SEED = 2**32 - 1
+
+PROBLEMS = "experiment_problems"
+"""Type of a pydantic error that carries several `Problem`s under `ctx["problems"]`."""
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+Problem: TypeAlias = tuple[KeyPath, str, str]
+"""Key path below the value that was checked, what is wrong, and what is expected."""
+
+
+def _raise_problems(problems: Sequence[Problem]) -> None:
+    if problems:
+        text = "; ".join(f"{wrong}, expected {expected}" for _, wrong, expected in problems)
+        # Braces would be read as fields of the message's template.
+        template = text.replace("{", "(").replace("}", ")")
+        raise PydanticCustomError(PROBLEMS, template, {"problems": list(problems)})
+
+
+def _parameter_problems(value: object, path: KeyPath = ()) -> list[Problem]:
+    """Finds what JSON cannot carry from one process to another without a change of value."""
+    if value is None or isinstance(value, bool | str):
+        return []
+    if isinstance(value, int):
+        fits = -(2**63) <= value < 2**63
+        return [] if fits else [(path, "number too large", "a number of at most 64 bits")]
+    if isinstance(value, float):
+        return [] if math.isfinite(value) else [(path, "not a finite number", "a finite number")]
+    if isinstance(value, list):
+        return [problem for i, item in enumerate(value) for problem in _parameter_problems(item, (*path, i))]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return [p for key, item in value.items() for p in _parameter_problems(item, (*path, key))]
+    return [(path, "wrong type", "a number, text, true or false, null, a list or a mapping with text keys")]
+
+
+def _check_parameters(value: dict[str, Any]) -> dict[str, Any]:
+    _raise_problems(_parameter_problems(value))
+    return value
+
+
+def _sequence(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _switch(default: Callable[[], object]) -> Callable[[object], object]:
+    """Reads `true` as the callback with its defaults and `false` as none; null is none already."""
+
+    def read(value: object) -> object:
+        if value is True:
+            return default()
+        return None if value is False else value
+
+    return read
+
+
+def _several(default: Callable[[], object]) -> Callable[[object], object]:
+    """As `_switch`, for a list of callbacks: `false` and null are none, `true` and `{}` the default."""
+
+    def read(value: object) -> object:
+        if value is True or value == {}:
+            return (default(),)
+        return () if value is None or value is False else _sequence(value)
+
+    return read
+
+
+def _flag(value: object) -> object:
+    if value == {}:
+        return True
+    return False if value is None else value
+
+
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+NumberFromZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+# In every pattern below, `expects` is what an error and an editor say instead of the expression.
+
+
+def _text(pattern: str, expects: str, longest: int = 200) -> Any:
+    return Field(pattern=pattern, max_length=longest, json_schema_extra={"patternErrorMessage": expects})
+
+
+Reference = Annotated[
+    str,
+    _text(
+        r"^(([A-Za-z0-9_][A-Za-z0-9_-]*/)*[A-Za-z0-9_][A-Za-z0-9_-]*\.py"
+        r"|[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*):[A-Za-z_][A-Za-z0-9_]*$",
+        "file.py:name beside this file, or package.module:name of an installed package",
+    ),
+]
+Monitor = Annotated[
+    str,
+    # A monitor is also the name of a folder in the run directory.
+    _text(
+        r"^[A-Za-z_][A-Za-z0-9_.-]*$",
+        "the name of a metric, of letters, digits, '_', '-' and '.', such as val_loss",
+        100,
+    ),
+]
+ExperimentName = Annotated[
+    str,
+    # Names of runs and of their Kubernetes objects begin with it, within the 63 characters of a DNS label.
+    _text(
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "at most 40 lower-case letters, digits and '-', beginning and ending with a letter or digit",
+        40,
+    ),
+]
+StorageURL = Annotated[
+    str,
+    _text(
+        r"^((file|memory|gs|s3|az)://[^\s\x00-\x1f\x7f?#*@][^\x00-\x1f\x7f?#*]*"
+        r"|[^\s\x00-\x1f\x7f?#*:~][^\x00-\x1f\x7f?#*:]*)$",
+        "a folder, or a URL that begins with file://, memory://, gs://, s3:// or az://",
+        1000,
+    ),
+]
+WeightsFile = Annotated[
+    str, _text(r"^[^\x00-\x1f\x7f]+\.(keras|h5)$", "the path of a .keras, .weights.h5 or .h5 file", 1000)
+]
+Mode = Literal["auto", "min", "max"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=True
+    )
+
+
+class TrainingSpec(_Model):
+    """What is trained, on what, and how long."""
+
+    model: Reference
+    """The model, such as `model.py:build`: a callable(parameters) that returns a compiled Keras model."""
+    data: Reference
+    """The data, such as `data.py:load`: a callable(parameters, context) that returns (train, validation)."""
+    parameters: Annotated[dict[str, Any], AfterValidator(_check_parameters)] = Field(default_factory=dict)
+    """Values of your own, given to the model's and the data's callables."""
+    epochs: Count
+    """The most epochs to train; callbacks may stop earlier."""
+    global_batch_size: Count
+    """Rows in one step over all workers; the number of workers, and of all their devices, must divide it."""
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    """Where every random choice begins: initial weights, order of the data, dropout."""
+    deterministic: bool = True
+    """Same bits for the same seed, on the same kind and number of devices; costs some speed."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    """Threads within an operation. They decide the bits too; `auto` divides the CPUs among the workers."""
+    initial_weights: WeightsFile | None = None
+    """A `.keras` or weights file to begin from, relative to this file; read once, before the first step."""
+    steps_per_epoch: Count | None = None
+    """Steps in an epoch; one walk through the data when left out."""
+    steps_per_execution: Count = 1
+    """Steps that run before the host looks again: faster for tiny steps."""
+    validation_steps: Count | None = None
+    """Validation steps; all of the validation data when left out."""
+    validation_freq: Count = 1
+    """Epochs from one validation to the next."""
+    shuffle: bool = True
+    """Whether every pass over the training data takes an order of its own."""
+
+
+class EarlyStopping(_Model):
+    """Ends training when the monitored value no longer improves, as in Keras."""
+
+    monitor: Monitor = "val_loss"
+    """The metric that is watched."""
+    min_delta: NumberFromZero = 0.0
+    """The smallest change that counts as an improvement."""
+    patience: CountOrZero = 10
+    """Epochs without improvement before training ends."""
+    mode: Mode = "auto"
+    """Whether lower or higher is better; `auto` tells by the metric."""
+    baseline: Number | None = None
+    """A value that must be bettered for training to go on."""
+    restore_best_weights: bool = True
+    """Whether the model ends with the weights of its best epoch."""
+    start_from_epoch: CountOrZero = 0
+    """The first epoch, counted from 0, that is watched."""
+
+
+class ReduceLROnPlateau(_Model):
+    """Lowers the learning rate when the monitored value no longer improves, as in Keras."""
+
+    monitor: Monitor = "val_loss"
+    """The metric that is watched."""
+    factor: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.2
+    """What the learning rate is multiplied by."""
+    patience: CountOrZero = 5
+    """Epochs without improvement before the learning rate is lowered."""
+    mode: Mode = "auto"
+    """Whether lower or higher is better; `auto` tells by the metric."""
+    min_delta: NumberFromZero = 1e-4
+    """The smallest change that counts as an improvement."""
+    cooldown: CountOrZero = 0
+    """Epochs to wait after a reduction before watching again."""
+    min_lr: NumberFromZero = 0.0
+    """The lowest learning rate."""
+
+
+class BestModel(_Model):
+    """Keeps the models of the epochs with the best values of one metric."""
+
+    monitor: Monitor = "val_loss"
+    """The metric that is watched."""
+    mode: Mode = "auto"
+    """Whether lower or higher is better; `auto` tells by the metric."""
+    keep: Count = 1
+    """How many of the best are kept."""
+    weights_only: bool = False
+    """Whether only the weights are kept, not the whole model."""
+
+
+class TensorBoard(_Model):
+    """Writes logs for TensorBoard."""
+
+    histogram_freq: CountOrZero = 1
+    """Epochs from one histogram of the weights to the next; 0 for none."""
+    write_graph: bool = True
+    """Whether the model's graph is written."""
+    update_freq: Count | Literal["epoch"] = "epoch"
+    """Steps between scalars within an epoch, or `epoch` for epochs only."""
+
+
+class CallbacksSpec(_Model):
+    """What happens at the end of every epoch; their order is fixed.
+
+    `false` or null switches one off, `true` or `{}` takes its defaults.
+    """
+
+    early_stopping: Annotated[
+        EarlyStopping | None,
+        BeforeValidator(_switch(EarlyStopping), json_schema_input_type=EarlyStopping | bool | None),
+    ] = EarlyStopping()
+    """Ends training when the monitored value no longer improves; on when left out."""
+    reduce_lr_on_plateau: Annotated[
+        ReduceLROnPlateau | None,
+        BeforeValidator(_switch(ReduceLROnPlateau), json_schema_input_type=ReduceLROnPlateau | bool | None),
+    ] = None
+    """Lowers the learning rate when the monitored value no longer improves; off when left out."""
+    best_models: Annotated[
+        tuple[BestModel, ...],
+        BeforeValidator(
+            _several(BestModel),
+            json_schema_input_type=list[BestModel]
+            | Annotated[dict[str, Any], Field(max_length=0)]
+            | bool
+            | None,
+        ),
+    ] = (BestModel(),)
+    """The best models that are kept, one entry for each monitor; val_loss when left out."""
+    csv_log: Annotated[
+        bool,
+        BeforeValidator(
+            _flag, json_schema_input_type=bool | Annotated[dict[str, Any], Field(max_length=0)] | None
+        ),
+    ] = True
+    """Whether every epoch's metrics go to logs/training.csv."""
+    tensorboard: Annotated[
+        TensorBoard | None,
+        BeforeValidator(_switch(TensorBoard), json_schema_input_type=TensorBoard | bool | None),
+    ] = TensorBoard()
+    """Logs for TensorBoard; on when left out."""
+    custom: Annotated[
+        tuple[Reference, ...],
+        BeforeValidator(
+            lambda value: () if value is None or value is False else _sequence(value),
+            json_schema_input_type=list[Reference] | Literal[False] | None,
+        ),
+    ] = ()
+    """Your own callbacks, such as `callbacks.py:make`: callables that return a Keras callback or a list."""
+
+
+class StorageSpec(_Model):
+    """Where run directories lie."""
+
+    url: StorageURL = "./runs"
+    """A folder, or the URL of an object store such as `gs://bucket/runs`."""
+
+
+def cross_field_problems(spec: object) -> list[Problem]:
+    """Finds what is wrong between fields that may each be right by themselves.
+
+    Args:
+        spec: The experiment's `spec` as plain values, which need not be valid otherwise: what cannot be
+            compared is left to the fields' own checks.
+
+    Returns:
+        Problems with key paths relative to `spec`.
+    """
+    problems: list[Problem] = []
+    if not isinstance(spec, Mapping):
+        return problems
+    training, callbacks, workers = spec.get("training"), spec.get("callbacks"), spec.get("workers", 1)
+    if isinstance(training, Mapping):
+        problems += _batch_problems(training.get("global_batch_size"), workers)
+    if isinstance(callbacks, Mapping):
+        problems += _monitor_problems(callbacks.get("best_models"))
+    return problems
+
+
+def _batch_problems(batch: object, workers: object) -> list[Problem]:
+    # The devices of each worker must divide it as well; they are known only where the workers run.
+    if type(batch) is not int or type(workers) is not int or batch < 1 or workers < 1 or batch % workers == 0:
+        return []
+    wrong = f"not divisible by the {workers} workers"
+    expected = f"a multiple of {workers} (later also of the number of all their devices)"
+    return [(("training", "global_batch_size"), wrong, expected)]
+
+
+def _monitor_problems(best_models: object) -> list[Problem]:
+    problems: list[Problem] = []
+    first: dict[str, int] = {}
+    entries = best_models if isinstance(best_models, list | tuple) else []
+    for index, entry in enumerate(entries):
+        monitor = entry.get("monitor", "val_loss") if isinstance(entry, Mapping) else None
+        if isinstance(monitor, str) and first.setdefault(monitor, index) != index:
+            path: KeyPath = ("callbacks", "best_models", index, "monitor")
+            wrong = f"same monitor as callbacks.best_models.{first[monitor]}"
+            problems.append((path, wrong, "a different monitor in every entry"))
+    return problems
+
+
+class ExperimentSpec(_Model):
+    """How an experiment runs."""
+
+    workers: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Training processes; with more than one they train the same model together."""
+    training: TrainingSpec
+    """What is trained, on what, and how long."""
+    callbacks: CallbacksSpec = CallbacksSpec()
+    """What happens at the end of every epoch."""
+    storage: StorageSpec = StorageSpec()
+    """Where run directories lie."""
+
+    @model_validator(mode="after")
+    def _fields_fit_together(self) -> "ExperimentSpec":
+        _raise_problems(cross_field_problems(self.model_dump()))
+        return self
+
+
+class Experiment(_Model):
+    """A valid experiment."""
+
+    name: ExperimentName
+    """What its runs are named after."""
+    spec: ExperimentSpec
+    """How it runs."""
+
+    def document(self) -> dict[str, Any]:
+        """Returns the experiment as a file would hold it, with every default written out."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": self.name},
+            "spec": self.spec.model_dump(mode="json"),
+        }
+
+
+class Metadata(_Model):
+    """What the experiment is called."""
+
+    name: ExperimentName
+    """A DNS label of at most 40 characters; runs and their objects are named after it."""
+
+
+class ExperimentDocument(_Model):
+    """An experiment for Perdure, as its file holds it."""
+
+    api_version: Literal["perdure.dev/v1alpha1"] = Field(alias="apiVersion")
+    """Version of this format."""
+    kind: Literal["Experiment"]
+    """What this file holds."""
+    metadata: Metadata
+    """What the experiment is called."""
+    spec: ExperimentSpec
+    """How the experiment runs."""
+
+    def experiment(self) -> Experiment:
+        """Returns the experiment without the wrapping of its file."""
+        return Experiment(name=self.metadata.name, spec=self.spec)
+
+
+def experiment_json_schema() -> dict[str, Any]:
+    """Returns the JSON Schema (draft 2020-12) of an experiment file.
+
+    It accepts every file that the models accept. It cannot express all of their checks: not those between
+    fields, and an integer may be written as `5.0` in JSON Schema.
+    """
+    schema = ExperimentDocument.model_json_schema(mode="validation", by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Perdure experiment",
+    }
