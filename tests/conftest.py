@@ -1,0 +1,40 @@
+"""What all tests share: the repository's root on the path, and a summary of the differences measured."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# The test helpers are imported as `tests.…`, by pytest and by the worker processes alike.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+DIFFERENCE = "largest difference"
+
+
+@pytest.fixture
+def record_difference(record_property: Callable[[str, object], None]) -> Callable[[str, float], None]:
+    """Returns a function that notes the largest difference seen by a numeric test, for the summary."""
+
+    def record(group: str, value: float) -> None:
+        record_property(DIFFERENCE, (group, float(value)))
+
+    return record
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints the largest difference of every group of numeric tests, and the test that saw it."""
+    largest: dict[str, tuple[float, str, int]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, value in report.user_properties:
+                if name == DIFFERENCE and report.when == "call":
+                    group, difference = value
+                    known, where, count = largest.get(group, (-1.0, "", 0))
+                    best = max((known, where), (difference, report.nodeid.rpartition("::")[2]))
+                    largest[group] = (*best, count + 1)
+    if largest:
+        terminalreporter.section("largest differences")
+        for group, (difference, where, count) in sorted(largest.items()):
+            terminalreporter.write_line(f"{group}: {difference:.2e} in {where} ({count} compared)")
