@@ -1,1 +1,1 @@
-"""Pure decisions: no I/O, and time is an argument."""
+"""Pure decisions: options and state go in, the next state and what to do come out. No I/O, no clock."""

@@ -1,0 +1,17 @@
+"""The callback stack: one Keras callback per file, each of them event -> policy -> storage."""
+
+from trainer.callbacks.best_models import BestModels
+from trainer.callbacks.build import build_callbacks
+from trainer.callbacks.csv_log import CSVLog
+from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from trainer.callbacks.tensorboard_log import TensorBoardLog
+
+__all__ = [
+    "BestModels",
+    "CSVLog",
+    "EarlyStopping",
+    "ReduceLROnPlateau",
+    "TensorBoardLog",
+    "build_callbacks",
+]

@@ -1,0 +1,85 @@
+"""Builds an experiment's callbacks in the order of `trainer.contract.callback_order`."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from trainer.callbacks.best_models import BestModels
+from trainer.callbacks.csv_log import CSVLog
+from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from trainer.callbacks.snapshot import Snapshots
+from trainer.callbacks.tensorboard_log import TensorBoardLog
+from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
+from trainer.contract.run_directory import RunDirectory
+from trainer.storage import BackgroundWriter
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from trainer.contract.training import CallbacksSpec
+
+Callbacks = list[keras.callbacks.Callback]
+
+
+def build_callbacks(
+    spec: "CallbacksSpec",
+    run: RunDirectory,
+    custom: Sequence[keras.callbacks.Callback] = (),
+    has_validation: bool = True,
+) -> Callbacks:
+    """The callbacks that `spec` asks for, in their order; they share one writer and one copy of the weights.
+
+    Args:
+        spec: The `callbacks` of the experiment file.
+        run: Where they write.
+        custom: The user's own, made already.
+        has_validation: Whether epochs give `val_` metrics; without them a monitor left at its default is `loss`.
+    """
+    writer, snapshots = BackgroundWriter(), Snapshots()
+
+    def best_models() -> Callbacks:
+        built: Callbacks = []
+        for best in spec.best_models:
+            options = _options(best, has_validation)
+            url = run.best_directory(options["monitor"])
+            built.append(BestModels(url, **options, writer=writer, snapshots=snapshots))
+        return built
+
+    def early_stopping() -> Callbacks:
+        stopping = spec.early_stopping
+        if stopping is None:
+            return []
+        return [EarlyStopping(**_options(stopping, has_validation), snapshots=snapshots)]
+
+    def reduce_lr() -> Callbacks:
+        reducer = spec.reduce_lr_on_plateau
+        return [] if reducer is None else [ReduceLROnPlateau(**_options(reducer, has_validation))]
+
+    def csv_log() -> Callbacks:
+        return [CSVLog(run.csv, expects_validation=has_validation, writer=writer)] if spec.csv_log else []
+
+    def tensorboard() -> Callbacks:
+        board = spec.tensorboard
+        if board is None:
+            return []
+        return [TensorBoardLog(run.tensorboard, **board.model_dump(), writer=writer, snapshots=snapshots)]
+
+    builders: dict[CallbackKind, Callable[[], Callbacks]] = {
+        CallbackKind.CUSTOM: lambda: list(custom),
+        CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
+        CallbackKind.EARLY_STOPPING: early_stopping,
+        CallbackKind.BEST_MODELS: best_models,
+        CallbackKind.CSV_LOG: csv_log,
+        CallbackKind.TENSORBOARD: tensorboard,
+    }
+    return [callback for position in CALLBACK_ORDER for callback in builders[position.kind]()]
+
+
+def _options(section: "BaseModel", has_validation: bool) -> dict[str, Any]:
+    """A section's fields as keyword arguments, with a default monitor that this run can give."""
+    options = section.model_dump()
+    if not has_validation and "monitor" not in section.model_fields_set:
+        options["monitor"] = "loss"
+    return options

@@ -1,0 +1,25 @@
+"""Where runs are stored: the only owner of fsspec."""
+
+from trainer.storage.background import BackgroundWriter, WriteFailure
+from trainer.storage.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    PermissionDeniedError,
+    StorageError,
+    StoreFullError,
+    UnsupportedStoreError,
+)
+from trainer.storage.store import Store, open_store
+
+__all__ = [
+    "AlreadyExistsError",
+    "BackgroundWriter",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "StorageError",
+    "Store",
+    "StoreFullError",
+    "UnsupportedStoreError",
+    "WriteFailure",
+    "open_store",
+]

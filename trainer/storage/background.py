@@ -1,0 +1,153 @@
+"""One thread that writes while training goes on, and never takes more than its share of the time."""
+
+import atexit
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# A paced write of t seconds is followed by this many t without another one: 2.5% of one core at most.
+PACE = 40.0
+
+
+@dataclass(frozen=True)
+class WriteFailure:
+    """A write that failed and has not succeeded since.
+
+    Attributes:
+        key: The key that it was submitted under.
+        error: What it raised.
+    """
+
+    key: str
+    error: Exception
+
+
+@dataclass(frozen=True)
+class _Write:
+    run: Callable[[], None]
+    paced: bool
+
+
+class BackgroundWriter:
+    """Runs submitted writes in order, on a thread that exists only while there is something to write.
+
+    A newer write under the same key takes the place of a pending one. A failed write is shown as a warning at
+    once, stays pending, and is tried again when the next one is submitted and at `flush`. All methods may be
+    called from any thread but the writer's own.
+    """
+
+    def __init__(self, pace: float = PACE, clock: Callable[[], float] = time.monotonic) -> None:
+        """Makes an idle writer.
+
+        Args:
+            pace: A paced write of t seconds is followed by `pace * t` seconds without another paced one.
+            clock: Monotonic seconds.
+        """
+        self._pace = pace
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._pending: dict[str, _Write] = {}
+        self._failed: dict[str, WriteFailure] = {}
+        self._paced_not_before = float("-inf")
+        self._flushing = 0
+        self._thread: threading.Thread | None = None
+        _writers.add(self)
+
+    def submit(self, key: str, write: Callable[[], None], *, paced: bool = False) -> None:
+        """Hands a write over and returns at once.
+
+        Args:
+            key: What it writes; a pending write under the same key is dropped.
+            write: Does the work on the writer's thread.
+            paced: It is costly and may wait: see `PACE`.
+        """
+        with self._condition:
+            self._pending[key] = _Write(write, paced)
+            self._failed.clear()  # a new write is the moment to try the failed ones again
+            self._start()
+
+    def flush(self) -> tuple[WriteFailure, ...]:
+        """Writes everything that is pending without regard to pace, and waits for it.
+
+        Returns:
+            The writes that failed again, in order; they stay pending.
+        """
+        with self._condition:
+            self._failed.clear()
+            self._flushing += 1
+            try:
+                self._start()
+                self._condition.wait_for(lambda: self._thread is None)
+                return tuple(self._failed.values())
+            finally:
+                self._flushing -= 1
+
+    def _start(self) -> None:
+        if self._thread is None and self._pending:
+            self._thread = threading.Thread(target=self._work, name="perdure-writer", daemon=True)
+            self._thread.start()
+        self._condition.notify_all()
+
+    def _work(self) -> None:
+        try:
+            while (taken := self._take()) is not None:
+                self._run(*taken)
+        finally:
+            # Also where a warning was turned into an error, or flush would wait for ever.
+            with self._condition:
+                self._release()
+
+    def _release(self) -> None:
+        if self._thread is threading.current_thread():
+            self._thread = None
+            self._condition.notify_all()
+
+    def _take(self) -> tuple[str, _Write] | None:
+        """The next write that is due, waiting for it; None when only failed ones, or none, are left."""
+        with self._condition:
+            while True:
+                waiting = {key: write for key, write in self._pending.items() if key not in self._failed}
+                if not waiting:
+                    # Under the same lock as the look, so that no submit can fall between the two.
+                    self._release()
+                    return None
+                delay = 0.0 if self._flushing else self._paced_not_before - self._clock()
+                due = next((key for key, write in waiting.items() if not write.paced or delay <= 0), None)
+                if due is not None:
+                    return due, self._pending.pop(due)
+                self._condition.wait(delay)
+
+    def _run(self, key: str, write: _Write) -> None:
+        began = self._clock()
+        failure = None
+        try:
+            write.run()
+        except Exception as error:  # noqa: BLE001  # nothing is hidden: shown now, reported by flush
+            failure = WriteFailure(key, error)
+        ended = self._clock()
+        with self._condition:
+            if write.paced:
+                self._paced_not_before = ended + self._pace * (ended - began)
+            if failure is not None and key not in self._pending:
+                self._pending[key] = write
+                self._failed[key] = failure
+        if failure is not None:
+            shown = f"{type(failure.error).__name__}: {failure.error}"
+            warnings.warn(
+                f"writing {key} failed and will be tried again: {shown}",
+                RuntimeWarning,
+                stacklevel=1,
+            )
+
+
+_writers: "weakref.WeakSet[BackgroundWriter]" = weakref.WeakSet()
+
+
+@atexit.register
+def _flush_all() -> None:
+    # A run that ends by an exception never reaches on_train_end; what was decided is still written.
+    for writer in list(_writers):
+        writer.flush()
