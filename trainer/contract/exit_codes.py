@@ -1,0 +1,30 @@
+"""Every exit code of a training process and of the command line, and what it means to whoever sees it."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a process ended, in the numbers of sysexits.h where it has one.
+
+    A launcher never repeats a run that ended with one of 64, 65, 70, 77 and 78: the same thing would happen
+    again. Any other end may be a disruption, after which a new attempt is worth while.
+    """
+
+    OK = 0
+    """The run finished, or was finished already."""
+    CRASH = 1
+    """A process died, or failed in a way that is neither the experiment's nor the machine's known fault."""
+    USAGE = 64
+    """The command line or the experiment file is wrong."""
+    DATA = 65
+    """What a run should read cannot be used: no valid checkpoint, damaged or unusable data."""
+    SOFTWARE = 70
+    """The experiment's own code raised an exception."""
+    NO_PERMISSION = 77
+    """The storage refuses to be read or written."""
+    CONFIG = 78
+    """The run exists already, with another experiment or beyond what was asked for."""
+    INTERRUPTED = 130
+    """Ended by Ctrl-C (128 + SIGINT)."""
+    TERMINATED = 143
+    """Ended by SIGTERM (128 + SIGTERM)."""

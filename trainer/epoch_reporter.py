@@ -1,0 +1,95 @@
+"""Keras callbacks that tell whoever started the process how training goes, and who ended it."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from trainer.contract.messages import EpochFinished
+
+
+class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Reports each epoch once every other callback is through with it.
+
+    Args:
+        send: Takes the report.
+        global_batch_size: Rows of one training step over all workers.
+        rows: Rows of the training data, or None where their number is unknown.
+    """
+
+    chief_only = True
+
+    def __init__(
+        self, send: Callable[[EpochFinished], None], global_batch_size: int, rows: int | None
+    ) -> None:
+        super().__init__()
+        self.examples = 0
+        self.training_seconds = 0.0
+        self._send = send
+        self._batch = global_batch_size
+        self._rows = rows
+        self._began = self._trained = 0.0
+        self._first_step = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Notes the time and the step."""
+        self._began = time.monotonic()
+        self._trained = 0.0
+        self._first_step = self._step()
+
+    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Training of this epoch is over, validation begins."""
+        self._trained = self._trained or time.monotonic() - self._began
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Sends the epoch's metrics and speed."""
+        seconds = time.monotonic() - self._began
+        trained = self._trained or seconds
+        examples = (self._step() - self._first_step) * self._batch
+        if self._rows is not None:
+            examples = min(examples, self._rows)
+        self.examples += examples
+        self.training_seconds += trained
+        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        speed = examples / trained if trained else 0.0
+        self._send(EpochFinished(epoch, metrics, self._learning_rate(), speed, seconds))
+
+    def _step(self) -> int:
+        return int(self.model.optimizer.iterations.numpy())
+
+    def _learning_rate(self) -> float | None:
+        rate = getattr(self.model.optimizer, "learning_rate", None)
+        return None if rate is None else float(keras.ops.convert_to_numpy(rate))
+
+
+class StopRecord:
+    """Which callback asked for the end of training; the first one that did."""
+
+    def __init__(self) -> None:
+        self.stopped_by: str | None = None
+
+
+class StopObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Stands behind a callback and notes that training shall stop since then."""
+
+    def __init__(self, record: StopRecord, name: str) -> None:
+        super().__init__()
+        self._record = record
+        self._name = name
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Notes the name, unless one stands there already."""
+        if self.model.stop_training and self._record.stopped_by is None:
+            self._record.stopped_by = self._name
+
+
+def observed(callbacks: Sequence[Any], record: StopRecord, name_of: Callable[[Any], str]) -> list[Any]:
+    """Puts a `StopObserver` behind each callback.
+
+    Args:
+        callbacks: Keras callbacks, in their order.
+        record: Where the first that stops training is noted.
+        name_of: Name of a callback as it shall stand in the record.
+    """
+    return [each for callback in callbacks for each in (callback, StopObserver(record, name_of(callback)))]

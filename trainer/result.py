@@ -1,0 +1,95 @@
+"""What a run leaves behind beside its models and logs: result.json and environment.json."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("perdure", "tensorflow", "tensorflow-cpu", "keras", "numpy", "tensorboard")
+_VARIABLES = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def environment(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Collects what decides, beside the experiment file, how a run goes.
+
+    Args:
+        folder: The experiment's folder, whose git revision is noted where it has one.
+        facts: More that only the caller knows, such as workers and devices.
+    """
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "git_revision": _git_revision(folder),
+        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "executable": sys.executable,
+        **facts,
+    }
+
+
+def finished(
+    *,
+    stopped_by: str,
+    epochs: int,
+    epochs_asked: int,
+    best: Sequence[Mapping[str, Any]],
+    weights_digest: str,
+    history: Mapping[str, Sequence[Any]],
+    examples_per_second: float,
+    seconds: float,
+) -> dict[str, Any]:
+    """The content of result.json for a run that came to its end.
+
+    Args:
+        stopped_by: `epochs`, `early_stopping`, or the class of the callback that stopped training.
+        epochs: Epochs trained.
+        epochs_asked: Epochs that the experiment allowed.
+        best: For every version kept its monitor, epoch (from 1), value and path; best first per monitor.
+        weights_digest: sha256 over the final weights, equal on all workers.
+        history: Metrics by name, one value per epoch.
+        examples_per_second: Training examples over the time of training steps, over all workers and epochs.
+        seconds: From the first epoch's begin to the end of training.
+    """
+    return {
+        "status": "finished",
+        "stopped_by": stopped_by,
+        "epochs": epochs,
+        "epochs_asked": epochs_asked,
+        "best": [dict(each) for each in best],
+        "weights_digest": weights_digest,
+        "history": {name: [_plain(value) for value in values] for name, values in history.items()},
+        "examples_per_second": examples_per_second,
+        "seconds": seconds,
+    }
+
+
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """Writes one of the above as readable JSON; NaN and infinities as Python's json reads them back."""
+    return json.dumps(content, indent=2).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_revision(folder: Path) -> str | None:
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return told.stdout.strip() or None

@@ -1,0 +1,97 @@
+"""One worker of a run as a process: `python -m trainer.training_process --channel FD --parent PID`.
+
+It ends with its parent, takes its assignment from the inherited socket, pins what has to be pinned before
+TensorFlow is imported, trains, and tells how that ended. Whatever is raised becomes a `Failed` message and an
+exit code.
+"""
+
+import argparse
+import faulthandler
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer import user_code
+from trainer.contract.exit_codes import ExitCode
+from trainer.contract.messages import Assignment, Finished, Started, decode
+from trainer.contract.training import Experiment
+from trainer.control import Control
+from trainer.failure import describe
+from trainer.lifeline import die_with_parent, guard_group
+from trainer.threads import pin_environment, thread_count
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one worker from its assignment to its end.
+
+    Args:
+        arguments: The command line without the program's name.
+
+    Returns:
+        A value of `ExitCode`.
+    """
+    parser = argparse.ArgumentParser(prog="python -m trainer.training_process", description=__doc__)
+    parser.add_argument("--channel", type=int, required=True, help="descriptor of the inherited socket")
+    parser.add_argument("--parent", type=int, required=True, help="process id of the parent")
+    options = parser.parse_args(arguments)
+
+    die_with_parent(options.parent)
+    channel = socket.socket(fileno=options.channel)
+    channel.set_inheritable(False)
+    guard_group(channel)
+    faulthandler.enable()
+    assignment = _read_assignment(channel)
+    control = Control(channel, assignment.worker, time.monotonic)
+    control.send(Started(assignment.worker, os.getpid()))
+    return _work(assignment, control)
+
+
+def _read_assignment(channel: socket.socket) -> Assignment:
+    line = bytearray()
+    # Byte by byte: what follows the first line is for `Control`.
+    while not line.endswith(b"\n"):
+        received = channel.recv(1)
+        if not received:
+            raise SystemExit(ExitCode.CRASH)
+        line += received
+    message = decode(bytes(line))
+    if not isinstance(message, Assignment):
+        raise TypeError(f"expected an assignment, received {type(message).__name__}")
+    return message
+
+
+def _work(assignment: Assignment, control: Control) -> int:
+    folder = Path(assignment.folder)
+    experiment = Experiment.model_validate(assignment.experiment)
+    threads = thread_count(experiment.spec.training.threads, os.cpu_count() or 1, assignment.workers)
+    pin_environment(os.environ, threads)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        user_code.install(folder)
+        # Here and no earlier: it imports TensorFlow, which reads the environment only then.
+        from trainer.training_run import train  # noqa: PLC0415
+
+        result = train(assignment, experiment, control, threads)
+    except BaseException as error:  # noqa: BLE001 - nothing is hidden: every one is reported and ends the process
+        failed = describe(error, folder, assignment.worker)
+        control.send(failed)
+        _leave_at_once(failed.exit_code)
+    control.send(Finished(assignment.worker, result))
+    control.wait_until_all_have_finished()
+    return ExitCode.OK
+
+
+def _leave_at_once(code: int) -> None:
+    """Exits without TensorFlow's shutdown, which waits for workers that will never come."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,254 @@
+"""One worker's training from its experiment to its result; the first module that imports TensorFlow."""
+
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer import loop, result, user_code
+from trainer.callbacks import BestModels, EarlyStopping, build_callbacks
+from trainer.context import Context, cache_directory
+from trainer.contract.exit_codes import ExitCode
+from trainer.contract.messages import Assignment, Ready
+from trainer.contract.run_directory import RunDirectory
+from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
+from trainer.control import Control
+from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
+from trainer.epoch_reporter import EpochReporter, StopRecord, observed
+from trainer.failure import SetupError
+from trainer.storage import AlreadyExistsError, open_store
+
+Strategy = Any
+
+
+def train(
+    assignment: Assignment, experiment: Experiment, control: Control, threads: int
+) -> dict[str, Any] | None:
+    """Trains, and on the chief stores what the run leaves behind.
+
+    Args:
+        assignment: Which worker this is, and where the experiment's code and the run's directory lie.
+        experiment: The same as in the assignment, validated.
+        control: Takes progress, and is the loop's gate.
+        threads: Threads of one operation.
+
+    Returns:
+        What stands in result.json, on the chief; None on the other workers.
+
+    Raises:
+        SetupError: The experiment's code is not what Perdure needs, or the run exists already.
+        Exception: Whatever the experiment's code raises.
+    """
+    spec, folder, run = experiment.spec, Path(assignment.folder), RunDirectory(assignment.run_directory)
+    if assignment.worker == 0:
+        _claim(run, experiment, assignment.run)
+    _pin(spec.training, threads)
+    strategy = create_strategy()
+    topology = Topology.of(strategy)
+    model = _build(spec.training, folder, strategy)
+    data, validation = _load(spec.training, folder, _context(experiment, topology))
+    if spec.training.initial_weights:
+        _start_from(model, spec.training.initial_weights, folder, strategy)
+    if topology.is_chief:
+        facts = {"workers": topology.workers, "replicas": topology.replicas, "threads": threads}
+        recorded = result.environment(folder, {**facts, "deterministic": spec.training.deterministic})
+        open_store(run.url).put(run.environment, result.to_json(recorded))
+    control.send(Ready(topology.worker, topology.replicas, model.count_params(), _devices()))
+
+    custom = _custom_callbacks(spec.callbacks, folder)
+    callbacks = build_callbacks(spec.callbacks, run, custom, validation is not None)
+    stop = StopRecord()
+    reporter = EpochReporter(control.send, spec.training.global_batch_size, _row_count(data))
+    began = time.monotonic()
+    history = loop.fit(
+        model,
+        **_data_arguments(data, validation),
+        **_fit_arguments(spec.training),
+        callbacks=[*observed(callbacks, stop, _stopper), reporter],
+        gate=control,
+    )
+    outcome = {
+        "digest": weights_digest(model),
+        "stopped_by": stop.stopped_by,
+    }
+    outcomes = gather_objects(strategy, outcome)
+    _require_equal([each["digest"] for each in outcomes])
+    if not topology.is_chief:
+        return None
+    content = result.finished(
+        stopped_by=next((each["stopped_by"] for each in outcomes if each["stopped_by"]), "epochs"),
+        epochs=len(history.epoch),
+        epochs_asked=spec.training.epochs,
+        best=_best(callbacks),
+        weights_digest=outcome["digest"] or "",
+        history=history.history,
+        examples_per_second=reporter.examples / max(reporter.training_seconds, 1e-9),
+        seconds=time.monotonic() - began,
+    )
+    open_store(run.url).create(run.result, result.to_json(content))
+    return content
+
+
+def _claim(run: RunDirectory, experiment: Experiment, name: str) -> None:
+    """Creates the run by its experiment.yaml, in the JSON subset of YAML; of two claimants one succeeds."""
+    try:
+        open_store(run.url).create(run.experiment, result.to_json(experiment.document()))
+    except AlreadyExistsError as error:
+        message = f"run {name!r} exists already at {run.url}; choose another name with --run, or none"
+        raise SetupError(message, ExitCode.CONFIG) from error
+
+
+def _pin(spec: TrainingSpec, threads: int) -> None:
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(max(2, threads))
+    for device in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(device, True)
+    keras.utils.set_random_seed(spec.seed)
+    if spec.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _build(spec: TrainingSpec, folder: Path, strategy: Strategy) -> Any:
+    build = user_code.load(spec.model, folder)
+    with strategy.scope():
+        model = build(dict(spec.parameters))
+    if not isinstance(model, keras.Model):
+        raise _wrong(spec.model, f"must return a compiled keras.Model, but returned {_shown(model)}")
+    if not model.compiled:
+        raise _wrong(spec.model, "returned a model that is not compiled; call model.compile(...) in it")
+    return model
+
+
+def _context(experiment: Experiment, topology: Topology) -> Context:
+    return Context(
+        seed=experiment.spec.training.seed,
+        worker=topology.worker,
+        workers=topology.workers,
+        replicas=topology.replicas,
+        is_chief=topology.is_chief,
+        cache_directory=cache_directory(experiment.name),
+    )
+
+
+def _load(spec: TrainingSpec, folder: Path, context: Context) -> tuple[Any, Any]:
+    load: Callable[..., Any] = user_code.load(spec.data, folder)
+    pair = load(dict(spec.parameters), context)
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise _wrong(spec.data, f"must return the pair (train, validation), but returned {_shown(pair)}")
+    data, validation = pair
+    if data is None:
+        raise _wrong(spec.data, "returned None in place of training data")
+    for name, part in (("training", data), ("validation", validation)):
+        if isinstance(part, tuple | list) and len(part) not in (2, 3):
+            raise _wrong(
+                spec.data,
+                f"returned {len(part)} parts as {name} data; expected (x, y) or (x, y, sample_weight)",
+            )
+    return data, validation
+
+
+def _start_from(model: Any, path: str, folder: Path, strategy: Strategy) -> None:
+    """Gives all workers the weights that the chief reads, as data and never as code."""
+    if Topology.of(strategy).is_chief:
+        _read_weights(model, folder / path)
+    model.set_weights(broadcast_arrays(strategy, model.get_weights()))
+
+
+def _read_weights(model: Any, path: Path) -> None:
+    if path.name.endswith(".keras"):
+        # `load_weights` reads the weights inside the archive and ignores the code that could be beside them.
+        with tempfile.TemporaryDirectory() as scratch:
+            inner = Path(scratch) / "model.weights.h5"
+            inner.write_bytes(_member(path, "model.weights.h5"))
+            model.load_weights(inner)
+    else:
+        model.load_weights(path)
+
+
+def _member(archive: Path, name: str) -> bytes:
+    with zipfile.ZipFile(archive) as opened:
+        return opened.read(name)
+
+
+def _custom_callbacks(spec: CallbacksSpec, folder: Path) -> list[Any]:
+    callbacks: list[Any] = []
+    for reference in spec.custom:
+        made = user_code.load(reference, folder)()
+        for callback in made if isinstance(made, list | tuple) else [made]:
+            if not isinstance(callback, keras.callbacks.Callback):
+                raise _wrong(
+                    reference,
+                    f"must return a Keras callback or a list of them, but returned {_shown(callback)}",
+                )
+            callbacks.append(callback)
+    return callbacks
+
+
+def _data_arguments(data: Any, validation: Any) -> dict[str, Any]:
+    names = ("x", "y", "sample_weight")
+    arrays = dict(zip(names, data, strict=False)) if isinstance(data, tuple | list) else {"x": data}
+    return {**arrays, "validation_data": tuple(validation) if isinstance(validation, list) else validation}
+
+
+def _fit_arguments(spec: TrainingSpec) -> dict[str, Any]:
+    return {
+        "epochs": spec.epochs,
+        "batch_size": spec.global_batch_size,
+        "validation_batch_size": spec.global_batch_size,
+        "steps_per_epoch": spec.steps_per_epoch,
+        "validation_steps": spec.validation_steps,
+        "validation_freq": spec.validation_freq,
+        "shuffle": spec.shuffle,
+        "seed": spec.seed,
+        "verbose": 0,
+    }
+
+
+def _row_count(data: Any) -> int | None:
+    first = data[0] if isinstance(data, tuple | list) else data
+    leaves = tf.nest.flatten(first)
+    return len(leaves[0]) if leaves and hasattr(leaves[0], "__len__") else None
+
+
+def _stopper(callback: Any) -> str:
+    own = isinstance(callback, EarlyStopping | keras.callbacks.EarlyStopping)
+    return "early_stopping" if own else type(callback).__name__
+
+
+def _best(callbacks: list[Any]) -> list[Mapping[str, Any]]:
+    return [
+        {
+            "monitor": callback.monitor,
+            "epoch": version.epoch + 1,
+            "value": version.value,
+            "path": callback.url_of(version),
+        }
+        for callback in callbacks
+        if isinstance(callback, BestModels)
+        for version in callback.kept
+    ]
+
+
+def _require_equal(digests: list[str]) -> None:
+    if len(set(digests)) > 1:
+        listed = ", ".join(f"worker {worker} {digest[:12]}" for worker, digest in enumerate(digests))
+        raise RuntimeError(f"the workers ended with different weights: {listed}")
+
+
+def _devices() -> str:
+    gpus = len(tf.config.list_logical_devices("GPU"))
+    return f"GPU x {gpus}" if gpus else "CPU"
+
+
+def _wrong(reference: str, what: str) -> SetupError:
+    place, _, name = reference.rpartition(":")
+    return SetupError(f"{name} in {place} {what}", ExitCode.USAGE)
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else type(value).__name__
