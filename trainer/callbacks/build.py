@@ -35,17 +35,17 @@ def build_callbacks(
         spec: The `callbacks` of the experiment file.
         run: Where they write.
         custom: The user's own, made already.
-        has_validation: Whether epochs give `val_` metrics; without them a monitor left at its default is `loss`.
+        has_validation: Whether epochs give `val_` metrics; if not, a monitor left at its default is `loss`.
     """
     writer, snapshots = BackgroundWriter(), Snapshots()
 
     def best_models() -> Callbacks:
-        built: Callbacks = []
-        for best in spec.best_models:
-            options = _options(best, has_validation)
-            url = run.best_directory(options["monitor"])
-            built.append(BestModels(url, **options, writer=writer, snapshots=snapshots))
-        return built
+        # By monitor: a default that became `loss` may meet an entry that says `loss`, in the same directory.
+        by_monitor = {o["monitor"]: o for o in (_options(b, has_validation) for b in spec.best_models)}
+        return [
+            BestModels(run.best_directory(monitor), **options, writer=writer, snapshots=snapshots)
+            for monitor, options in by_monitor.items()
+        ]
 
     def early_stopping() -> Callbacks:
         stopping = spec.early_stopping
