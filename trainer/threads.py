@@ -1,4 +1,4 @@
-"""The thread counts of a worker: part of what decides the bits of a result, so they are pinned and recorded."""
+"""The thread counts of a worker: they are part of what decides the bits, so they are pinned and recorded."""
 
 from collections.abc import MutableMapping
 from typing import Literal

@@ -121,6 +121,8 @@ def _build(spec: TrainingSpec, folder: Path, strategy: Strategy) -> Any:
         raise _wrong(spec.model, f"must return a compiled keras.Model, but returned {_shown(model)}")
     if not model.compiled:
         raise _wrong(spec.model, "returned a model that is not compiled; call model.compile(...) in it")
+    if spec.steps_per_execution > 1:
+        model.steps_per_execution = spec.steps_per_execution
     return model
 
 

@@ -1,0 +1,93 @@
+"""The command line, `perdure`: finds the command, runs it, and turns how it ended into an exit code."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from trainer.contract.exit_codes import ExitCode
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A command, imported only when it is called or asked for its help."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+_COMMANDS = {
+    "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
+    "validate": _Entry("launcher.commands.validate", "validate_command", "Checks an experiment file."),
+    "schema": _Entry("launcher.commands.schema", "schema_command", "Prints the schema of experiment files."),
+}
+
+
+class _Commands(click.Group):
+    """A group whose help needs none of its commands' imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - given by click
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        entry = _COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(importlib.import_module(entry.module), entry.attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{entry.module}.{entry.attribute} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in _COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="perdure")
+def perdure() -> None:
+    """Trains Keras 3 models on many workers, and never loses its place."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: The command line without the program's name; that of the process if None.
+
+    Returns:
+        A value of `ExitCode`.
+    """
+    try:
+        code = perdure.main(arguments, prog_name="perdure", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return ExitCode.OK
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except click.Abort:
+        return ExitCode.INTERRUPTED
+    except _experiment_errors() as error:
+        click.echo(str(error), err=True)
+        return ExitCode.USAGE
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())
+
+
+def _experiment_errors() -> type[Exception]:
+    # Looked up only when something was raised, so that no command pays for an import that it does not need.
+    module = importlib.import_module("launcher.experiment")
+    errors: type[Exception] = module.ExperimentErrors
+    return errors
+
+
+if __name__ == "__main__":
+    main()

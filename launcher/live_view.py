@@ -1,0 +1,141 @@
+"""What `perdure run` shows while it trains: a bar on a terminal, one plain line per epoch elsewhere."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+
+from trainer.contract.messages import EpochFinished, Message, Ready, Started
+from trainer.contract.messages import Progress as Position
+
+
+class LiveView:
+    """Shows the output of workers and the course of training on one console.
+
+    Args:
+        console: Where to; on a terminal a bar stands below everything else.
+        epochs: Epochs that the experiment allows.
+        workers: How many workers there are.
+    """
+
+    def __init__(self, console: Console, epochs: int, workers: int) -> None:
+        self._console = console
+        self._epochs = epochs
+        self._workers = workers
+        self._started = 0
+        self._seconds: list[float] = []
+        self._steps: dict[str, int] = {}
+        self._progress = Progress(*_columns(), console=console, transient=True)
+        self._bar: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        """Shows the bar, on a terminal."""
+        if self._console.is_terminal:
+            self._bar = self._progress.add_task("starting the workers", total=self._epochs, eta="")
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Takes the bar away."""
+        self._progress.stop()
+
+    def line(self, worker: int, text: str) -> None:
+        """Shows a line that a worker printed, with the worker's number before it."""
+        self._print(f"[worker {worker}] {text}")
+
+    def told(self, message: Message) -> None:
+        """Shows what a worker says of its progress."""
+        match message:
+            case Started():
+                self._started += 1
+                self._describe(f"{self._started} of {self._workers} workers started, loading TensorFlow")
+            case Ready(worker=0):
+                self._print(_ready(message))
+            case EpochFinished():
+                self._epoch(message)
+            case Position(worker=0):
+                self._position(message)
+            case _:
+                pass
+
+    def _epoch(self, message: EpochFinished) -> None:
+        self._seconds.append(message.seconds)
+        self._print(epoch_line(message, self._epochs, self._seconds))
+        if self._bar is not None:
+            eta = _clock(_seconds_left(message.epoch, self._epochs, self._seconds))
+            self._progress.update(self._bar, completed=message.epoch + 1, eta=f"at most {eta} left")
+
+    def _position(self, message: Position) -> None:
+        self._steps[message.phase] = max(self._steps.get(message.phase, 0), message.step + 1)
+        self._describe(f"epoch {message.epoch + 1}/{self._epochs} {message.phase}, step {message.step + 1}")
+        if self._bar is not None and message.phase == "training":
+            # In the first epoch its length is not known yet, so the bar waits for its end.
+            known = bool(self._seconds)
+            part = min(1.0, (message.step + 1) / self._steps[message.phase]) if known else 0.0
+            self._progress.update(self._bar, completed=message.epoch + part)
+
+    def _describe(self, text: str) -> None:
+        if self._bar is not None:
+            self._progress.update(self._bar, description=text)
+
+    def _print(self, text: str) -> None:
+        # What a worker printed may look like markup, and is as long as it is.
+        self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def epoch_line(message: EpochFinished, epochs: int, seconds: list[float]) -> str:
+    """One epoch in one line.
+
+    Args:
+        message: Its metrics and speed.
+        epochs: Epochs that the experiment allows.
+        seconds: Duration of each epoch so far.
+    """
+    number = f"epoch {message.epoch + 1:>{len(str(epochs))}}/{epochs}"
+    metrics = [f"{name} {message.metrics[name]:.4f}" for name in _ordered(message.metrics)]
+    rate = [] if message.learning_rate is None else [f"learning_rate {message.learning_rate:.3g}"]
+    speed = f"{message.examples_per_second:,.0f} examples/s"
+    eta = f"ETA {_clock(_seconds_left(message.epoch, epochs, seconds))}"
+    return "  ".join([number, *metrics, *rate, speed, eta])
+
+
+def _ordered(metrics: Mapping[str, float]) -> list[str]:
+    """Each metric with its validation value behind it, the loss first."""
+    trained = sorted(
+        (name for name in metrics if not name.startswith("val_")), key=lambda name: name != "loss"
+    )
+    pairs = [each for name in trained for each in (name, f"val_{name}") if each in metrics]
+    return [*pairs, *(name for name in metrics if name not in pairs)]
+
+
+def _seconds_left(epoch: int, epochs: int, seconds: list[float]) -> float:
+    # The first epoch holds the tracing of the steps; it says little of the others.
+    usual = seconds[1:] or seconds
+    return (epochs - epoch - 1) * sum(usual) / len(usual)
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _ready(message: Ready) -> str:
+    replicas = f"{message.replicas} replicas" if message.replicas > 1 else "1 replica"
+    return f"training: {message.parameters:,} weights, {replicas}, {message.devices}"
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[eta]}"),
+    )

@@ -1,0 +1,163 @@
+"""One worker of a local run: its process, its line of messages and its output."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from trainer.contract.messages import LineBuffer, Message, decode, encode
+
+_READ_BYTES = 1 << 16
+
+
+class WorkerProcess:
+    """A training process in a session of its own, so that a whole worker can be ended by its process group.
+
+    Attributes:
+        worker: Zero-based number.
+        channel: Our end of the socket for messages, non-blocking for reads through `messages`.
+        output: Descriptor of what the process and its children print, both streams in one.
+    """
+
+    def __init__(self, worker: int, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Starts the process; call it from the main thread, whose end would end the process.
+
+        Args:
+            worker: Zero-based number.
+            command: The program and its arguments; `--channel` and `--parent` are added.
+            environment: All its environment variables.
+        """
+        self.worker = worker
+        self.channel, theirs = socket.socketpair()
+        self.output, their_output = os.pipe()
+        arguments = [*command, "--channel", str(theirs.fileno()), "--parent", str(os.getpid())]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - the command is ours
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=their_output,
+                stderr=their_output,
+                pass_fds=(theirs.fileno(),),
+                env=dict(environment),
+                start_new_session=True,
+            )
+        except OSError:
+            self.channel.close()
+            os.close(self.output)
+            raise
+        finally:
+            theirs.close()
+            os.close(their_output)
+        os.set_blocking(self.output, False)
+        self._lines = LineBuffer()
+        self._messages = LineBuffer()
+        self.exited = False
+
+    @property
+    def pid(self) -> int:
+        """Process id, and id of its process group and session."""
+        return self._process.pid
+
+    def tell(self, message: Message) -> None:
+        """Sends a message; one to a process that has gone is dropped, since its exit says more."""
+        try:
+            self.channel.sendall(encode(message))
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def messages(self) -> list[Message]:
+        """The messages that have arrived."""
+        messages: list[Message] = []
+        while data := self._receive():
+            messages += [decode(line) for line in self._messages.feed(data)]
+        return messages
+
+    def lines(self) -> list[str]:
+        """The whole lines of output that have arrived, without their ends."""
+        lines: list[bytes] = []
+        while data := _read(self.output):
+            lines += self._lines.feed(data)
+        return [_text(line) for line in lines]
+
+    def last_lines(self) -> list[str]:
+        """As `lines`, with what stands behind the last end of a line; for a process that has gone."""
+        lines = self.lines()
+        rest, self._lines.rest = self._lines.rest, b""
+        return [*lines, _text(rest)] if rest else lines
+
+    def status(self) -> int | None:
+        """Exit code, or minus the signal that killed the process; None while it runs.
+
+        The process stays a zombie until `end`, so that its number, and its group's, belong to nobody else.
+        """
+        found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+    def end(self) -> None:
+        """Kills whatever is left of the worker, the processes that it started too, and waits for it."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        finally:
+            self._process.wait()
+
+    def close(self) -> None:
+        """Closes our ends; the process is ended first."""
+        self.end_once()
+        self.channel.close()
+        os.close(self.output)
+
+    def end_once(self) -> None:
+        """As `end`, unless that was done already."""
+        if self._process.returncode is None:
+            self.end()
+
+    def _receive(self) -> bytes:
+        try:
+            return self.channel.recv(_READ_BYTES, socket.MSG_DONTWAIT)
+        except (BlockingIOError, ConnectionResetError):
+            return b""
+
+
+def worker_environment(
+    inherited: Mapping[str, str], tf_config: str, hash_seed: int, devices: str | None
+) -> dict[str, str]:
+    """The environment of a worker's process.
+
+    Args:
+        inherited: The launcher's own.
+        tf_config: The cluster as this worker sees it.
+        hash_seed: Seed of Python's hashes, so that the order of a set is no source of difference.
+        devices: Value of CUDA_VISIBLE_DEVICES, or None to leave it.
+    """
+    environment = {
+        **inherited,
+        "TF_CONFIG": tf_config,
+        "PYTHONHASHSEED": str(hash_seed % 2**32),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if devices is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = devices
+    return environment
+
+
+def training_command() -> list[str]:
+    """The command that starts a training process, without a folder of the caller's on its module path."""
+    return [sys.executable, "-P", "-m", "trainer.training_process"]
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, _READ_BYTES)
+    except BlockingIOError:
+        return b""
+
+
+def _text(line: bytes) -> str:
+    # A progress bar redraws itself with carriage returns; what it last showed is the line.
+    return line.decode(errors="replace").rstrip("\r").rpartition("\r")[2]
