@@ -1,0 +1,46 @@
+"""`perdure validate`: is this experiment file right?"""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from trainer.contract.training import Experiment
+
+
+@click.command("validate")
+@click.argument("path", metavar="FILE|FOLDER", type=click.Path())
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Overrule a value of the file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="As text, or as a JSON list of errors.",
+)
+def validate_command(path: str, overrides: tuple[str, ...], output: str) -> None:
+    """Check an experiment file and everything beside it that it names.
+
+    Exits with 0 when it is right, and with 64 after telling everything that is wrong.
+    """
+    from launcher.experiment import ExperimentErrors, load_experiment  # noqa: PLC0415
+    from trainer.contract.exit_codes import ExitCode  # noqa: PLC0415
+
+    try:
+        experiment = load_experiment(path, overrides)
+    except ExperimentErrors as error:
+        if output == "json":
+            click.echo(json.dumps([wrong.as_data() for wrong in error.errors], indent=2))
+        else:
+            click.echo(str(error), err=True)
+        click.get_current_context().exit(ExitCode.USAGE)
+    click.echo("[]" if output == "json" else _summary(experiment))
+
+
+def _summary(experiment: "Experiment") -> str:
+    training, workers = experiment.spec.training, experiment.spec.workers
+    return (
+        f"{experiment.name} is valid: {workers} worker{'s' if workers > 1 else ''}, up to {training.epochs} "
+        f"epoch{'s' if training.epochs > 1 else ''}, global batch of {training.global_batch_size}"
+    )
