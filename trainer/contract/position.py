@@ -5,10 +5,15 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """What the training loop is doing between two gates, in the order of an epoch."""
+    """What the training loop is doing between two gates, in the order of an epoch.
+
+    AVERAGING is the end of an epoch's training: the model's statistics and the global metrics, both
+    collectives. EPOCH_END is every callback.
+    """
 
     BUILDING = "building"
     TRAINING = "training"
+    AVERAGING = "averaging"
     VALIDATING = "validating"
     EPOCH_END = "epoch_end"
     TRAIN_END = "train_end"

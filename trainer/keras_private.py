@@ -1,0 +1,203 @@
+"""Every private name of Keras and TensorFlow that Perdure uses.
+
+Checked with the versions in `CHECKED_KERAS` and `CHECKED_TENSORFLOW`; `missing_names` says what a
+release took away, and a test fails on it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.trainers.data_adapters import get_data_adapter
+
+CHECKED_KERAS = ("3.15.1", "3.16")
+CHECKED_TENSORFLOW = ("2.21.0", "2.22")
+
+_MODEL_NAMES = (
+    "_symbolic_build",
+    "_get_metrics_result_or_logs",
+    "_flatten_metrics_in_order",
+    "_assert_compile_called",
+    "_flatten_layers",
+    "_should_eval",
+)
+_OPTIMIZER_NAMES = (
+    "_backend_apply_gradients",
+    "_backend_update_step",
+    "_all_reduce_sum_gradients",
+    "_clip_gradients",
+    "_apply_weight_decay",
+    "_update_model_variables_moving_average",
+    "_overwrite_model_variables_with_average_value",
+    "_get_variable_index",
+)
+
+
+def missing_names() -> list[str]:
+    """Names of this module that the installed Keras and TensorFlow no longer have."""
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.BatchNormalization()])
+    model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2), "mse")
+    model.optimizer.build(model.trainable_variables)
+    expected: list[tuple[Any, Sequence[str]]] = [
+        (model, _MODEL_NAMES),
+        (model.optimizer, (*_OPTIMIZER_NAMES, "_accumulated_gradients", "_trainable_variables")),
+        (model.layers[0], ("_non_trainable_variables",)),
+        (keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()), ("check_finite", "inner_optimizer")),
+        (keras.callbacks.Callback.on_epoch_end, ("_is_default",)),
+        (tf.distribute.get_strategy().extended, ("call_for_each_replica", "update")),
+    ]
+    return [f"{owner!r}.{name}" for owner, names in expected for name in names if not hasattr(owner, name)]
+
+
+def build_symbolically(model: Any, batch: Any) -> None:
+    """Creates all variables of `model`, its losses, metrics and optimizer from the specs in `batch`.
+
+    Keras does this at the start of its own `fit`, but reduces over replicas on the way, which fails on
+    MultiWorkerMirroredStrategy (keras-team/keras#20585); this is the part before that.
+
+    Args:
+        model: A compiled Keras model.
+        batch: x, (x,), (x, y) or (x, y, sample_weight) of objects with `shape` and `dtype`.
+    """
+    model._symbolic_build(data_batch=batch)
+
+
+def keras_dataset(x: Any, class_weight: dict[int, float] | None, shuffle: bool) -> tf.data.Dataset:
+    """A dataset of batches of what only Keras's own adapters read: generators, DataLoaders, and so on."""
+    return get_data_adapter(x, class_weight=class_weight, shuffle=shuffle).get_tf_dataset()
+
+
+def overrides_hook(callback: keras.callbacks.Callback, hook: str) -> bool:
+    """Whether `callback` does something in `hook`: Keras marks the hooks of its base class."""
+    return not getattr(getattr(callback, hook), "_is_default", False)
+
+
+def statistics_variables(model: Any) -> list[Any]:
+    """Floating-point variables that layers update by themselves, such as BatchNorm's moving statistics.
+
+    Weights of frozen layers are not among them: they never change.
+    """
+    variables = {
+        id(variable): variable
+        for layer in model._flatten_layers()
+        for variable in layer._non_trainable_variables
+        if not isinstance(layer, keras.metrics.Metric)
+    }
+    return [v for v in variables.values() if tf.as_dtype(v.dtype).is_floating]
+
+
+def optimizers_of(model: Any) -> list[Any]:
+    """The optimizers that `model` holds, those inside a loss scale too; a GAN may hold several."""
+    held = [model.optimizer, *vars(model).values()]
+    found: dict[int, Any] = {}
+    while held:
+        candidate = held.pop()
+        if isinstance(candidate, keras.optimizers.Optimizer) and id(candidate) not in found:
+            found[id(candidate)] = candidate
+            held += [getattr(candidate, "inner_optimizer", None), *getattr(candidate, "_optimizers", ())]
+    return list(found.values())
+
+
+@contextmanager
+def agreeing_optimizers(model: Any, replicas: int) -> Iterator[None]:
+    """Makes the optimizers of `model` give on many replicas what they promise on one.
+
+    Keras clips, accumulates and checks a replica's own gradients before they are summed. Inside this
+    context the sum comes first, so that clipping, accumulation, averaging and the loss scale see the
+    gradients of the global batch, and all replicas take the same branch.
+    """
+    with ExitStack() as undo:
+        for optimizer in optimizers_of(model) if replicas > 1 else ():
+            if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                _override(undo, optimizer, "check_finite", _agreed_finite(optimizer.check_finite))
+            else:
+                _override(undo, optimizer, "_backend_apply_gradients", _summed_first(optimizer))
+        yield
+
+
+def _override(undo: ExitStack, instance: Any, name: str, value: Any) -> None:
+    # object.__setattr__ goes past Keras's attribute tracking, which would try to track a function.
+    object.__setattr__(instance, name, value)
+    undo.callback(object.__delattr__, instance, name)
+
+
+def _agreed_finite(check_finite: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def agreed(grads: Any) -> Any:
+        overflowed = tf.cast(tf.logical_not(check_finite(grads)), tf.float32)
+        context = tf.distribute.get_replica_context()
+        return tf.equal(context.all_reduce(tf.distribute.ReduceOp.SUM, overflowed), 0.0)
+
+    return agreed
+
+
+def _summed_first(optimizer: Any) -> Callable[[Any, Any], None]:
+    def apply(grads: Any, variables: Any) -> None:
+        summed = optimizer._all_reduce_sum_gradients(list(zip(grads, variables, strict=True)))
+        grads = [gradient for gradient, _ in summed]
+        with ExitStack() as undo:
+            _override(undo, optimizer, "_all_reduce_sum_gradients", lambda pairs: pairs)
+            if optimizer.gradient_accumulation_steps:
+                _accumulate(optimizer, grads, variables)
+            else:
+                _update(optimizer, grads, variables)
+        if optimizer.use_ema:
+            optimizer._update_model_variables_moving_average(optimizer._trainable_variables)
+            if optimizer.ema_overwrite_frequency:
+                _overwrite_with_average(optimizer)
+
+    return apply
+
+
+def _update(optimizer: Any, grads: Sequence[Any], variables: Sequence[Any]) -> None:
+    clipped = optimizer._clip_gradients(grads)
+    optimizer._apply_weight_decay(variables)
+    optimizer._backend_update_step(clipped, variables, optimizer.learning_rate)
+
+
+def _accumulate(optimizer: Any, grads: Sequence[Any], variables: Sequence[Any]) -> None:
+    steps = optimizer.gradient_accumulation_steps
+    sums = [optimizer._accumulated_gradients[optimizer._get_variable_index(v)] for v in variables]
+
+    def update_replica(grads: Sequence[Any]) -> None:
+        _update(optimizer, [(g + s) / steps for g, s in zip(grads, sums, strict=True)], variables)
+
+    def across_replicas(strategy: tf.distribute.Strategy, grads: Sequence[Any]) -> None:
+        def update() -> None:
+            strategy.extended.call_for_each_replica(update_replica, args=(grads,))
+            for s in sums:
+                strategy.extended.update(s.value, lambda v: v.assign(tf.zeros_like(v)))
+
+        def keep() -> None:
+            for s, gradient in zip(sums, grads, strict=True):
+                strategy.extended.update(s.value, lambda v, g: v.assign(v + g), args=(gradient,))
+
+        _branch(optimizer.iterations, steps, update, keep)
+
+    tf.distribute.get_replica_context().merge_call(across_replicas, args=(grads,))
+
+
+def _overwrite_with_average(optimizer: Any) -> None:
+    def across_replicas(_: tf.distribute.Strategy) -> None:
+        _branch(
+            optimizer.iterations,
+            optimizer.ema_overwrite_frequency,
+            lambda: optimizer._overwrite_model_variables_with_average_value(optimizer._trainable_variables),
+            lambda: None,
+        )
+
+    tf.distribute.get_replica_context().merge_call(across_replicas)
+
+
+def _branch(iterations: Any, every: int, yes: Callable[[], None], no: Callable[[], None]) -> None:
+    # A synchronisation inside a cond is only allowed across replicas, where this is called from.
+    def run(branch: Callable[[], None]) -> Callable[[], Any]:
+        def body() -> Any:
+            branch()
+            return tf.constant(0)
+
+        return body
+
+    due = tf.equal((tf.convert_to_tensor(iterations.value) + 1) % every, 0)
+    tf.cond(due, run(yes), run(no))

@@ -1,0 +1,213 @@
+"""Builds and traces what runs on the devices: train, test and predict steps on all replicas."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer.data import Step
+from trainer.data.source import Leaves, Structure
+from trainer.distribution import Topology
+
+
+class ReplicaStep:
+    """One of the model's step methods, run on every replica of this process.
+
+    The batch dimension is left open and the trace is made once, before the first step, so that the
+    function does not depend on which batch comes first: a resumed run traces the same one.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        strategy: tf.distribute.Strategy,
+        structure: Structure,
+        method: Callable[[Any], Any],
+        *,
+        several: bool = False,
+        may_skip: bool = False,
+        per_replica: bool = False,
+    ) -> None:
+        """Traces nothing yet.
+
+        Args:
+            model: The Keras model; decides on `run_eagerly` and `jit_compile`.
+            strategy: The strategy of this process.
+            structure: What `method` is given.
+            method: `model.train_step`, `test_step` or `predict_step`.
+            several: Whether one execution may hold several steps.
+            may_skip: Whether a replica may have no rows in a step.
+            per_replica: Give each replica's output instead of their mean.
+        """
+        self._strategy = strategy
+        self._structure = structure
+        self._method = method
+        self._local = Topology.of(strategy).local_replicas
+        self._may_skip = may_skip
+        self._partial: Callable[..., Any] | None = None
+        self._per_replica = per_replica
+        self._eager = bool(model.run_eagerly)
+        self._specs = structure.specs
+        one = self._one if self._eager or not _compiles(model, strategy) else _jit(self._one)
+        self._single = self._trace(one, self._specs * self._local)
+        stacked = [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in self._specs] if several else []
+        self._several = self._trace(_loop_over(one), stacked * self._local) if several else None
+
+    def __call__(self, steps: Sequence[Step]) -> Any:
+        """Runs one execution.
+
+        Args:
+            steps: Steps with equal numbers of rows, at least one.
+
+        Returns:
+            What the method returned in the last step: the mean over the local replicas, or each
+            replica's where so asked; None where a local replica had no rows.
+        """
+        if self._may_skip and any(replica is None for step in steps for replica in step.replicas):
+            return self._with_gaps(steps)
+        if self._several is None or self._eager or len(steps) == 1:
+            for step in steps:
+                outputs = self._single(*self._arguments(step))
+            return outputs
+        columns = zip(*(self._arguments(step) for step in steps), strict=True)
+        return self._several(*(tf.stack(column) for column in columns))
+
+    @property
+    def log_names(self) -> frozenset[str] | None:
+        """The names that the method logs; None where only running it would tell."""
+        outputs = getattr(self._single, "structured_outputs", None)
+        return frozenset(outputs) if isinstance(outputs, dict) else None
+
+    def _with_gaps(self, steps: Sequence[Step]) -> Any:
+        outputs = None
+        for step in steps:
+            if all(replica is not None for replica in step.replicas):
+                outputs = self._single(*self._arguments(step))
+            elif any(replica is not None for replica in step.replicas):
+                if self._partial is None:
+                    self._partial = self._trace(self._where_rows, self._specs * self._local)
+                outputs = self._partial(*self._arguments(step))
+        return outputs
+
+    def _trace(self, function: Callable[..., Any], specs: Sequence[tf.TypeSpec]) -> Callable[..., Any]:
+        if self._eager:
+            return function
+        traced: Callable[..., Any] = tf.function(function, autograph=False).get_concrete_function(*specs)
+        return traced
+
+    def _arguments(self, step: Step) -> Leaves:
+        if self._local == 1:
+            (leaves,) = step.replicas
+            assert leaves is not None
+            return leaves
+        return tuple(leaf for replica in step.replicas for leaf in (replica or self._no_rows()))
+
+    def _no_rows(self) -> Leaves:
+        return tuple(tf.zeros([0 if d is None else d for d in spec.shape], spec.dtype) for spec in self._specs)
+
+    def _one(self, *leaves: Any) -> Any:
+        outputs = self._strategy.run(lambda: self._method(self._structure.pack(self._share(leaves))))
+        if self._per_replica:
+            return [
+                tf.nest.map_structure(lambda v, r=r: self._strategy.experimental_local_results(v)[r], outputs)
+                for r in range(self._local)
+            ]
+        return _mean_of_replicas(self._strategy, outputs)
+
+    def _where_rows(self, *leaves: Any) -> Any:
+        # For metrics only: a replica without rows has nothing to return.
+        def with_rows(share: Leaves) -> Any:
+            self._method(self._structure.pack(share))
+            return tf.constant(0)
+
+        def replica() -> None:
+            share = self._share(leaves)
+            tf.cond(tf.shape(share[0])[0] > 0, lambda: with_rows(share), lambda: tf.constant(0))
+
+        self._strategy.run(replica)
+
+    def _share(self, leaves: Leaves) -> Leaves:
+        width = len(self._specs)
+        index = self._local_index()
+        return leaves[index * width : (index + 1) * width]
+
+    def _local_index(self) -> int:
+        if self._local == 1:
+            return 0
+        number = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
+        return int(number) % self._local
+
+
+class MetricsResult:
+    """The global values of the model's metrics, summed over all workers in one call."""
+
+    def __init__(self, model: Any, strategy: tf.distribute.Strategy) -> None:
+        """Prepares the reading; nothing is traced yet."""
+        eager = bool(model.run_eagerly) or Topology.of(strategy).replicas == 1
+        self._result = model.get_metrics_result if eager else tf.function(model.get_metrics_result, autograph=False)
+
+    def __call__(self) -> dict[str, Any]:
+        """Name to value; a collective."""
+        result: dict[str, Any] = self._result()
+        return result
+
+
+def _mean_of_replicas(strategy: tf.distribute.Strategy, outputs: Any) -> Any:
+    def mean(value: Any) -> Any:
+        local = strategy.experimental_local_results(value)
+        return local[0] if len(local) == 1 else tf.reduce_mean(tf.stack(local), axis=0)
+
+    return tf.nest.map_structure(mean, outputs)
+
+
+def _loop_over(one: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*stacked: Any) -> Any:
+        def step(index: Any) -> Any:
+            return one(*(tf.gather(column, index) for column in stacked))
+
+        outputs = step(tf.constant(0))
+        flat = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(outputs)]
+
+        def body(index: Any, *_: Any) -> Any:
+            after = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(step(index))]
+            return (index + 1, *after)
+
+        count = tf.shape(stacked[0])[0]
+        _, *flat = tf.while_loop(lambda index, *_: index < count, body, (tf.constant(1), *flat))
+        return tf.nest.pack_sequence_as(outputs, flat)
+
+    return run
+
+
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = tf.function(function, autograph=False, jit_compile=True)
+    return compiled
+
+
+def _compiles(model: Any, strategy: tf.distribute.Strategy) -> bool:
+    if not model.jit_compile:
+        return False
+    if Topology.of(strategy).workers > 1 and not tf.config.list_logical_devices("GPU"):
+        warnings.warn(
+            "jit_compile=True is not possible on several CPU workers (TensorFlow has no compiled collectives "
+            "for CPUs); training goes on without it",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def python_values(logs: Any) -> dict[str, Any]:
+    """Logs as Keras hands them to callbacks: flat, sorted by name, Python numbers where possible."""
+    values: dict[str, Any] = {}
+    for name, value in sorted((logs or {}).items()):
+        if isinstance(value, dict):
+            values.update(python_values(value))
+        else:
+            try:
+                values[name] = float(value)
+            except (TypeError, ValueError):
+                values[name] = keras.ops.convert_to_numpy(value) if tf.is_tensor(value) else value
+    return values
