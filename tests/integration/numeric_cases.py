@@ -103,7 +103,7 @@ def with_add_loss() -> Any:
     """Returns a model whose layer adds the mean of a penalty per row, and whose kernel is regularized."""
     import keras
 
-    class MeanPenalty(keras.layers.Layer):
+    class MeanPenalty(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         def call(self, values: Any) -> Any:
             self.add_loss(0.1 * keras.ops.mean(keras.ops.square(values)))
             return values
