@@ -17,8 +17,8 @@ WEIGHTS_SUFFIX = ".weights.h5"
 class ShadowModel:
     """A clone that takes weights from a snapshot and saves them; it never touches the original's variables.
 
-    The files hold architecture and weights, and no compile configuration or optimizer state: load them with
-    `keras.models.load_model`, and compile before training on.
+    The files load with `keras.models.load_model`. They hold architecture, weights and, where Keras can read
+    it back, the compile configuration, but not the optimizer's state: loading says that it was skipped.
     """
 
     def __init__(self, clone: keras.Model) -> None:
@@ -61,13 +61,41 @@ def save_model(model: keras.Model, path: str) -> None:
 
 def _clone(model: keras.Model) -> keras.Model | None:
     with keras.device("cpu:0"):
-        try:
-            clone = keras.models.clone_model(model)
-        except (ValueError, TypeError, NotImplementedError):
-            # Keras's ways to say that a model is subclassed, or that a layer has no usable config.
-            return None
-    same = [tuple(w.shape) for w in clone.weights] == [tuple(w.shape) for w in model.weights]
-    return clone if same else None
+        clone = _clone_compiled(model)
+        if clone is None:
+            clone = _clone_uncompiled(model)
+    if clone is None or _shapes(clone) != _shapes(model):
+        return None
+    # Its slots would be zeros, twice the size of the weights.
+    clone.optimizer = None
+    return clone
+
+
+# Keras's ways to say that a model is subclassed, or that a layer, loss or metric cannot be cloned.
+_NO_CLONE = (ValueError, TypeError, NotImplementedError)
+
+
+def _clone_compiled(model: keras.Model) -> keras.Model | None:
+    try:
+        return keras.models.clone_model(model)
+    except _NO_CLONE:
+        return None
+
+
+def _clone_uncompiled(model: keras.Model) -> keras.Model | None:
+    """Clones without losses and metrics, of which a function that is not registered cannot be cloned."""
+    compiled = model.compiled
+    model.compiled = False  # clone_model has no option for it
+    try:
+        return keras.models.clone_model(model)
+    except _NO_CLONE:
+        return None
+    finally:
+        model.compiled = compiled
+
+
+def _shapes(model: keras.Model) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in model.weights]
 
 
 def _in_thread(make: Callable[[], Any]) -> Any:

@@ -78,12 +78,14 @@ class BackgroundWriter:
         with self._condition:
             self._failed.clear()
             self._flushing += 1
-            try:
-                self._start()
-                self._condition.wait_for(lambda: self._thread is None)
-                return tuple(self._failed.values())
-            finally:
-                self._flushing -= 1
+            self._start()
+            thread = self._thread
+        # Joined, not only waited for: an error of the thread itself is to be on the screen, too.
+        if thread is not None:
+            thread.join()
+        with self._condition:
+            self._flushing -= 1
+            return tuple(self._failed.values())
 
     def _start(self) -> None:
         if self._thread is None and self._pending:

@@ -1,0 +1,238 @@
+import os
+import uuid
+
+import keras
+import numpy as np
+import pytest
+
+from trainer.callbacks import BestModels
+from trainer.policies.best import Version
+from trainer.storage import BackgroundWriter, StorageError, open_store
+
+
+class Offset(keras.Model):
+    """A subclassed model without a config that would rebuild it."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.offset = self.add_weight(
+            shape=(1,), initializer=keras.initializers.Constant(start), name="offset"
+        )
+
+    def call(self, inputs):
+        return inputs + self.offset
+
+
+def functional():
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(4),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.5),
+        ]
+    )
+    model.compile("adam", "mse")
+    return model
+
+
+def begin(callback, model):
+    callback.set_model(model)
+    callback.on_train_begin()
+    return callback
+
+
+def epoch_end(callback, epoch, value):
+    """Marks the model with the epoch and ends it."""
+    callback.on_epoch_begin(epoch)
+    callback.model.set_weights([np.full_like(weight, epoch + 1) for weight in callback.model.get_weights()])
+    callback.on_epoch_end(epoch, {callback.monitor: value})
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [(1, ["00002-1.keras"]), (2, ["00002-1.keras", "00004-2.keras"]), (9, ["00001-3", "00002-1", "00004-2"])],
+)
+def test_the_best_are_stored_under_names_of_their_own(tmp_path, keep, expected):
+    callback = begin(BestModels(str(tmp_path), "loss", keep=keep), functional())
+    for epoch, value in enumerate([3.0, 1.0, float("nan"), 2.0]):
+        epoch_end(callback, epoch, value)
+    callback.on_train_end()
+    stored = sorted(os.listdir(tmp_path))
+    assert [name.removesuffix(".keras") for name in stored] == [n.removesuffix(".keras") for n in expected]
+    assert [
+        callback.url_of(v).rpartition("/")[2] for v in sorted(callback.kept, key=lambda v: v.epoch)
+    ] == stored
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_a_stored_model_loads_with_the_weights_of_its_epoch(tmp_path):
+    model = functional()
+    callback = begin(BestModels(str(tmp_path), "loss", keep=3), model)
+    for epoch, value in enumerate([3.0, 2.0, 1.0]):
+        epoch_end(callback, epoch, value)
+    model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])  # training went on
+    callback.on_train_end()
+    for version in callback.kept:
+        loaded = keras.models.load_model(callback.url_of(version))
+        assert all((weight == version.epoch + 1).all() for weight in loaded.get_weights())
+        assert loaded.predict(np.ones((2, 3)), verbose=0).shape == (2, 4)
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_a_stored_model_evaluates_to_the_value_in_its_name(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(32, 3)), np.ones((32, 4))
+    callback = BestModels(str(tmp_path), "val_loss")
+    model = functional()
+    model.fit(x, y, epochs=3, validation_data=(x, y), callbacks=[callback], verbose=0)
+    (version,) = callback.kept
+    loaded = keras.models.load_model(callback.url_of(version))
+    assert loaded.evaluate(x, y, verbose=0) == pytest.approx(version.value, rel=1e-6)
+    assert os.path.getsize(callback.url_of(version)) < os.path.getsize(saved_whole(model, tmp_path))
+
+
+def saved_whole(model, directory):
+    model.save(directory / "whole.keras")
+    return directory / "whole.keras"
+
+
+def test_a_loss_that_keras_cannot_read_back_does_not_keep_the_model_from_being_written_aside(tmp_path):
+    model = functional()
+    model.compile("sgd", lambda y, p: keras.ops.mean((y - p) ** 2))
+    callback = begin(BestModels(str(tmp_path), "loss", writer=BackgroundWriter()), model)
+    epoch_end(callback, 0, 1.0)
+    assert model.compiled
+    model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+    callback.on_train_end()
+    loaded = keras.models.load_model(tmp_path / "00001-1.keras")
+    assert all((weight == 1).all() for weight in loaded.get_weights())
+
+
+def test_weights_only(tmp_path):
+    model = functional()
+    callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), model)
+    epoch_end(callback, 0, 1.0)
+    callback.on_train_end()
+    assert os.listdir(tmp_path) == ["00001-1.weights.h5"]
+    other = functional()
+    other.load_weights(tmp_path / "00001-1.weights.h5")
+    assert all((weight == 1).all() for weight in other.get_weights())
+
+
+def test_a_model_that_cannot_be_cloned_is_written_at_once(tmp_path):
+    model = Offset(0.0)
+    model(np.zeros((1, 1)))
+    model.compile("sgd", "mse")
+    callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), model)
+    epoch_end(callback, 0, 1.0)
+    assert os.listdir(tmp_path) == ["00001-1.weights.h5"]
+    epoch_end(callback, 1, 2.0)
+    epoch_end(callback, 2, 0.5)
+    callback.on_train_end()
+    assert os.listdir(tmp_path) == ["00003-0.5.weights.h5"]
+    other = Offset(9.0)
+    other(np.zeros((1, 1)))
+    other.load_weights(tmp_path / "00003-0.5.weights.h5")
+    assert float(other.offset[0]) == 3.0
+
+
+def test_versions_that_are_overtaken_before_their_turn_are_never_written():
+    url = f"memory://{uuid.uuid4().hex}/best"
+    writer = BackgroundWriter(pace=1e9)
+    callback = begin(BestModels(url, "loss", writer=writer), functional())
+    epoch_end(callback, 0, 9.0)
+    writer.flush()  # paid for; the next one is far away
+    for epoch in range(1, 30):
+        epoch_end(callback, epoch, 9.0 - epoch / 10)
+    assert open_store(url).list(url) == ["00001-9.keras"]
+    assert list(callback.state()["pending"]) == ["29"]
+    callback.on_train_end()
+    assert open_store(url).list(url) == ["00030-6.1.keras"]
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_a_restored_callback_keeps_the_best_and_writes_what_was_pending(tmp_path):
+    first = begin(
+        BestModels(f"{tmp_path}/lost", "loss", keep=2, writer=BackgroundWriter(pace=1e9)), functional()
+    )
+    epoch_end(first, 0, 3.0)
+    first._writer.flush()
+    epoch_end(first, 1, 1.0)
+    state = first.state()
+    assert list(state["pending"]) == ["1"]
+
+    second = begin(BestModels(f"{tmp_path}/lost", "loss", keep=2), functional())
+    second.restore(state)
+    epoch_end(second, 2, 5.0)  # worse than both: must not replace them
+    second.on_train_end()
+    assert sorted(os.listdir(tmp_path / "lost")) == ["00001-3.keras", "00002-1.keras"]
+    loaded = keras.models.load_model(tmp_path / "lost" / "00002-1.keras")
+    assert all((weight == 2).all() for weight in loaded.get_weights())
+
+
+def test_a_stored_version_is_never_overwritten(tmp_path):
+    (tmp_path / "00001-1.keras").write_bytes(b"there already")
+    callback = begin(BestModels(str(tmp_path), "loss"), functional())
+    epoch_end(callback, 0, 1.0)
+    callback.on_train_end()
+    assert (tmp_path / "00001-1.keras").read_bytes() == b"there already"
+
+
+def test_other_files_beside_the_versions_are_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "00009-0.1.keras").write_bytes(b"of an earlier training")
+    callback = begin(BestModels(str(tmp_path), "loss"), functional())
+    epoch_end(callback, 0, 1.0)
+    callback.on_train_end()
+    assert sorted(os.listdir(tmp_path)) == ["00001-1.keras", "notes.txt"]
+
+
+@pytest.mark.filterwarnings("ignore:writing:RuntimeWarning")
+def test_training_goes_on_without_the_store_and_its_end_says_so(tmp_path):
+    (tmp_path / "file").write_text("no directory")
+    callback = begin(BestModels(f"{tmp_path}/file/best", "loss"), functional())
+    epoch_end(callback, 0, 1.0)
+    epoch_end(callback, 1, 0.5)
+    with pytest.raises(StorageError, match=r"file/best.*could not be stored"):
+        callback.on_train_end()
+    (tmp_path / "file").unlink()
+    callback.on_train_end()
+    assert os.listdir(tmp_path / "file" / "best") == ["00002-0.5.keras"]
+
+
+def test_direction_comes_from_the_metric_in_plain_fit(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    callback = BestModels(str(tmp_path), "val_accuracy", keep=2)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 3)), rng.integers(0, 2, 64)
+    history = model.fit(x, y, epochs=4, validation_data=(x, y), callbacks=[callback], verbose=0).history
+    values = history["val_accuracy"]
+    expected = sorted(range(4), key=lambda epoch: (-values[epoch], epoch))[:2]
+    assert callback.kept == tuple(Version(epoch, values[epoch]) for epoch in expected)
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_cloning_leaves_the_random_state_as_it_was(tmp_path):
+    import random
+
+    random.seed(1)
+    np.random.seed(1)
+    expected = random.Random(1).random(), np.random.RandomState(1).random_sample()
+    begin(BestModels(str(tmp_path), "loss"), functional_with_seed())
+    assert (random.random(), np.random.random_sample()) == expected
+
+
+def functional_with_seed():
+    import random
+
+    state = random.getstate(), np.random.get_state()
+    model = functional()
+    random.setstate(state[0])
+    np.random.set_state(state[1])
+    return model
+
+
+def test_keep_below_one_is_refused():
+    with pytest.raises(ValueError, match="at least 1; received 0"):
+        BestModels("memory://x", keep=0)
