@@ -32,6 +32,7 @@ _OPTIMIZER_NAMES = (
     "_update_model_variables_moving_average",
     "_overwrite_model_variables_with_average_value",
     "_get_variable_index",
+    "_iterations",
 )
 
 
@@ -114,6 +115,7 @@ def agreeing_optimizers(model: Any, replicas: int) -> Iterator[None]:
                 _override(undo, optimizer, "check_finite", _agreed_finite(optimizer.check_finite))
             else:
                 _override(undo, optimizer, "_backend_apply_gradients", _summed_first(optimizer))
+                _override(undo, optimizer, "_all_reduce_sum_gradients", lambda pairs: pairs)
         yield
 
 
@@ -133,15 +135,15 @@ def _agreed_finite(check_finite: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _summed_first(optimizer: Any) -> Callable[[Any, Any], None]:
+    sum_gradients = optimizer._all_reduce_sum_gradients
+
     def apply(grads: Any, variables: Any) -> None:
-        summed = optimizer._all_reduce_sum_gradients(list(zip(grads, variables, strict=True)))
+        summed = sum_gradients(list(zip(grads, variables, strict=True)))
         grads = [gradient for gradient, _ in summed]
-        with ExitStack() as undo:
-            _override(undo, optimizer, "_all_reduce_sum_gradients", lambda pairs: pairs)
-            if optimizer.gradient_accumulation_steps:
-                _accumulate(optimizer, grads, variables)
-            else:
-                _update(optimizer, grads, variables)
+        if optimizer.gradient_accumulation_steps:
+            _accumulate(optimizer, grads, variables)
+        else:
+            _update(optimizer, grads, variables)
         if optimizer.use_ema:
             optimizer._update_model_variables_moving_average(optimizer._trainable_variables)
             if optimizer.ema_overwrite_frequency:
@@ -173,7 +175,7 @@ def _accumulate(optimizer: Any, grads: Sequence[Any], variables: Sequence[Any]) 
             for s, gradient in zip(sums, grads, strict=True):
                 strategy.extended.update(s.value, lambda v, g: v.assign(v + g), args=(gradient,))
 
-        _branch(optimizer.iterations, steps, update, keep)
+        _branch(optimizer._iterations, steps, update, keep)
 
     tf.distribute.get_replica_context().merge_call(across_replicas, args=(grads,))
 
@@ -199,5 +201,5 @@ def _branch(iterations: Any, every: int, yes: Callable[[], None], no: Callable[[
 
         return body
 
-    due = tf.equal((tf.convert_to_tensor(iterations.value) + 1) % every, 0)
+    due = tf.equal((tf.convert_to_tensor(iterations) + 1) % every, 0)
     tf.cond(due, run(yes), run(no))
