@@ -52,8 +52,10 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self.examples += examples
         self.training_seconds += trained
         metrics = {name: float(value) for name, value in (logs or {}).items()}
+        # A reducer of the learning rate, as Keras's do, tells the rate of the epoch among the metrics.
+        rate = metrics.pop("learning_rate", self._learning_rate())
         speed = examples / trained if trained else 0.0
-        self._send(EpochFinished(epoch, metrics, self._learning_rate(), speed, seconds))
+        self._send(EpochFinished(epoch, metrics, rate, speed, seconds))
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())

@@ -96,7 +96,7 @@ class EpochFinished:
     Attributes:
         epoch: Zero-based.
         metrics: Global values by Keras's names.
-        learning_rate: What the optimizer goes on with; None where it has none.
+        learning_rate: What the epoch was trained with, or goes on with; None where there is none.
         examples_per_second: Training examples over the time of training steps, over all workers.
         seconds: The epoch with validation and callbacks.
     """

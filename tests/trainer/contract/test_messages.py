@@ -1,0 +1,65 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.contract.messages import (
+    Assignment,
+    EpochFinished,
+    Failed,
+    Finished,
+    Leave,
+    LineBuffer,
+    Origin,
+    Progress,
+    Ready,
+    Started,
+    decode,
+    encode,
+)
+
+MESSAGES = [
+    Assignment("/folder", {"name": "digits", "spec": {"workers": 2}}, "run", "/runs/digits/run", 1, 2),
+    Leave(),
+    Started(1, 4711),
+    Ready(0, 4, 8_954, "GPU x 2"),
+    Progress(1, 3, "training", 17),
+    EpochFinished(3, {"loss": 0.5, "val_loss": 0.25}, 1e-3, 1234.5, 0.75),
+    EpochFinished(3, {}, None, 0.0, 0.75),
+    Finished(1),
+    Finished(0, {"status": "finished", "best": [{"value": 0.5}]}),
+    Failed(1, 70, Origin.USER, "ValueError: ä\n", "Traceback:\n  line\n", "model.py:12"),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_what_is_written_is_read_back(message) -> None:
+    line = encode(message)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert decode(line.rstrip(b"\n")) == message
+
+
+def test_a_field_of_a_later_version_is_ignored() -> None:
+    assert decode(b'{"kind": "Started", "worker": 1, "pid": 2, "colour": "red"}') == Started(1, 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"{", b"[]", b"3", b'{"worker": 1}', b'{"kind": "Other"}', b'{"kind": "Started"}', b"\xff"],
+)
+def test_what_is_no_message_is_refused(line: bytes) -> None:
+    with pytest.raises(ValueError, match="not a message"):
+        decode(line)
+
+
+@given(st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line)), st.data())
+def test_lines_are_whole_however_their_bytes_arrive(lines: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(line + b"\n" for line in lines) + b"rest"
+    buffer = LineBuffer()
+    found: list[bytes] = []
+    while stream:
+        size = data.draw(st.integers(1, len(stream)))
+        found += buffer.feed(stream[:size])
+        stream = stream[size:]
+    assert found == lines
+    assert buffer.rest == b"rest"
