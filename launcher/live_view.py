@@ -44,7 +44,8 @@ class LiveView:
         trace: TracebackType | None,
     ) -> None:
         """Takes the bar away."""
-        self._progress.stop()
+        if self._bar is not None:
+            self._progress.stop()
 
     def line(self, worker: int, text: str) -> None:
         """Shows a line that a worker printed, with the worker's number before it."""

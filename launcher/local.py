@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from launcher.local_group import Group, Outcome
-from launcher.local_process import WorkerProcess, training_command, worker_environment
+from launcher.local_process import WorkerProcess, adopted_orphans, training_command, worker_environment
 from trainer.contract.cluster import Cluster, to_tf_config
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Leave, Message
@@ -74,6 +74,7 @@ def run(
     """
     group = Group(len(plan.addresses))
     with ExitStack() as stack:
+        stack.enter_context(adopted_orphans())
         signals = stack.enter_context(_signals())
         workers: list[WorkerProcess] = []
         for worker, given in enumerate(_environments(plan, environment)):

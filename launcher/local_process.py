@@ -1,15 +1,18 @@
 """One worker of a local run: its process, its line of messages and its output."""
 
+import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from trainer.contract.messages import LineBuffer, Message, decode, encode
 
 _READ_BYTES = 1 << 16
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class WorkerProcess:
@@ -98,13 +101,18 @@ class WorkerProcess:
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def end(self) -> None:
-        """Kills whatever is left of the worker, the processes that it started too, and waits for it."""
+        """Kills whatever is left of the worker, the processes that it started too, and waits for them.
+
+        Those are waited for only within `adopted_orphans`: elsewhere they belong to the system by then.
+        """
+        # The group is there, if only as a zombie, until the line after it.
+        os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
         try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
+            while True:
+                os.waitpid(-self.pid, 0)
+        except ChildProcessError:
             return
-        finally:
-            self._process.wait()
 
     def close(self) -> None:
         """Closes our ends; the process is ended first."""
@@ -122,6 +130,20 @@ class WorkerProcess:
             return self.channel.recv(_READ_BYTES, socket.MSG_DONTWAIT)
         except (BlockingIOError, ConnectionResetError):
             return b""
+
+
+@contextmanager
+def adopted_orphans() -> Iterator[None]:
+    """Makes this process the parent of what its children leave behind, to wait for it; on Linux."""
+    if sys.platform != "linux":
+        yield
+        return
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, 0)
 
 
 def worker_environment(

@@ -1,6 +1,7 @@
 """Tells what an exception means: whose it is, where it began, and what to show of it."""
 
 import errno
+import textwrap
 import traceback
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Failed, Origin
 from trainer.storage import AlreadyExistsError, PermissionDeniedError, StorageError
 from trainer.user_code import UserCodeError
+
+_LONGEST_LINE = 400
 
 _OWN_FOLDER = str(Path(__file__).resolve().parent)
 
@@ -45,11 +48,8 @@ def describe(error: BaseException, folder: Path, worker: int) -> Failed:
         worker: Zero-based number of the worker.
     """
     code, origin = _classify(error, folder)
-    line = "".join(traceback.format_exception_only(error)).strip().splitlines()
     shown = "" if origin is Origin.SETUP else "".join(_trimmed(error))
-    return Failed(
-        worker, int(code), origin, line[0] if line else type(error).__name__, shown, _where(error, folder)
-    )
+    return Failed(worker, int(code), origin, _in_one_line(error), shown, _where(error, folder))
 
 
 def _classify(error: BaseException, folder: Path) -> tuple[ExitCode, Origin]:
@@ -89,6 +89,14 @@ def _where(error: BaseException, folder: Path) -> str:
         if Path(frame.filename).is_relative_to(folder):
             return f"{Path(frame.filename).relative_to(folder)}:{frame.lineno}"
     return ""
+
+
+def _in_one_line(error: BaseException) -> str:
+    if isinstance(error, SetupError | UserCodeError):
+        return str(error)
+    # Keras says where in the first line of a message, and what in the next.
+    told = "".join(traceback.format_exception_only(error)).splitlines()
+    return textwrap.shorten(" ".join([line for line in told if line.strip()][:2]), _LONGEST_LINE)
 
 
 def _trimmed(error: BaseException) -> list[str]:

@@ -1,4 +1,4 @@
-"""A launcher process with fake workers: prints what a view is told, as JSON lines, and exits with the outcome's code."""
+"""A launcher with fake workers: prints what a view is told as JSON lines, exits as the run did."""
 
 import json
 import sys

@@ -24,7 +24,7 @@ def test_a_server_that_reuses_addresses_can_listen_on_a_held_port() -> None:
 
 def test_a_held_port_is_refused_to_one_that_does_not_reuse() -> None:
     with HeldPorts(1) as ports, socket.socket() as other:
-        with pytest.raises(OSError) as raised:
+        with pytest.raises(OSError, match="in use") as raised:
             other.bind(("127.0.0.1", port_of(ports.addresses[0])))
         assert raised.value.errno == errno.EADDRINUSE
 

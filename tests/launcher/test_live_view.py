@@ -1,0 +1,59 @@
+import io
+
+from rich.console import Console
+
+from launcher.live_view import LiveView, epoch_line
+from trainer.contract.messages import EpochFinished, Finished, Progress, Ready, Started
+
+METRICS = {"accuracy": 0.9, "loss": 0.5, "lr_scale": 1.0, "val_accuracy": 0.8, "val_loss": 0.625}
+
+
+def shown(messages, *, terminal: bool) -> str:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=terminal, width=100, soft_wrap=True)
+    with LiveView(console, epochs=20, workers=2) as view:
+        for message in messages:
+            view.told(message)
+        view.line(1, "a [bold]line[/bold] of output :smile: " + "x" * 200)
+    return text.getvalue()
+
+
+MESSAGES = [
+    Started(0, 1),
+    Started(1, 2),
+    Ready(0, 2, 8954, "CPU"),
+    Ready(1, 2, 8954, "CPU"),
+    Progress(0, 0, "training", 3),
+    EpochFinished(0, METRICS, 1e-3, 12345.6, 4.0),
+    Progress(0, 1, "training", 1),
+    EpochFinished(1, METRICS, 2e-4, 12345.6, 1.0),
+    Finished(0, {}),
+]
+
+
+def test_an_epoch_in_one_line() -> None:
+    line = epoch_line(EpochFinished(1, METRICS, 2e-4, 12345.6, 10.0), 20, [40.0, 10.0])
+    assert line == (
+        "epoch  2/20  loss 0.5000  val_loss 0.6250  accuracy 0.9000  val_accuracy 0.8000  lr_scale 1.0000  "
+        "learning_rate 0.0002  12,346 examples/s  ETA 3:00"
+    )
+
+
+def test_an_epoch_without_validation_or_learning_rate() -> None:
+    line = epoch_line(EpochFinished(9, {"loss": 0.5}, None, 10.0, 4000.0), 12, [4000.0] * 10)
+    assert line == "epoch 10/12  loss 0.5000  10 examples/s  ETA 2:13:20"
+
+
+def test_plain_lines_where_the_output_is_no_terminal() -> None:
+    lines = shown(MESSAGES, terminal=False).splitlines()
+    assert lines[0] == "training: 8,954 weights, 2 replicas, CPU"
+    assert [line[:11] for line in lines[1:3]] == ["epoch  1/20", "epoch  2/20"]
+    assert lines[3] == "[worker 1] a [bold]line[/bold] of output :smile: " + "x" * 200
+    assert len(lines) == 4
+
+
+def test_a_bar_below_the_lines_on_a_terminal() -> None:
+    text = shown(MESSAGES, terminal=True)
+    assert "epoch 2/20 training, step 2" in text or "━" in text
+    assert "[worker 1] a [bold]line[/bold] of output :smile: " in text
+    assert text.count("epoch  1/20  loss 0.5000") == 1

@@ -1,0 +1,120 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from launcher import report
+from launcher.experiment import load_experiment
+from launcher.local import LocalRun
+from launcher.local_group import Failure, Outcome
+from trainer.contract.training import CallbacksSpec
+
+DIGITS = Path(__file__).resolve().parents[2] / "experiments" / "digits"
+
+
+@pytest.fixture
+def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalRun:
+    monkeypatch.chdir(tmp_path)
+    directory = str(tmp_path / "runs" / "digits" / "a-run")
+    return LocalRun(
+        load_experiment(DIGITS), str(DIGITS), "a-run", directory, ("127.0.0.1:4001", "127.0.0.1:4002")
+    )
+
+
+RESULT = {
+    "status": "finished",
+    "stopped_by": "early_stopping",
+    "epochs": 34,
+    "epochs_asked": 80,
+    "best": [
+        {
+            "monitor": "val_accuracy",
+            "epoch": 24,
+            "value": 0.98333,
+            "path": "/runs/best/val_accuracy/24.keras",
+        },
+        {"monitor": "val_accuracy", "epoch": 20, "value": 0.98, "path": "/runs/best/val_accuracy/20.keras"},
+        {"monitor": "val_loss", "epoch": 26, "value": 0.0812, "path": "/runs/best/val_loss/26.keras"},
+    ],
+    "weights_digest": "68e09afa3629ea22aa",
+    "history": {},
+    "examples_per_second": 12345.6,
+    "seconds": 16.84,
+}
+
+
+def test_the_plan_tells_everything_that_decides_the_run(digits: LocalRun) -> None:
+    told = report.plan(digits)
+    assert told.split("callbacks, in their order\n")[0].splitlines()[1:] == [
+        "run            a-run",
+        "directory      runs/digits/a-run",
+        "workers        2 on this machine: 127.0.0.1:4001, 127.0.0.1:4002",
+        "model          model.py:build, hidden_units 64, dropout 0.2, learning_rate 0.001",
+        "data           data.py:load",
+        "epochs         up to 80",
+        "batch          60 over all workers",
+        "seed           42",
+        "deterministic  yes: same seed, same bits; some operations are slower",
+    ]
+    callbacks = [line.strip() for line in told.partition("callbacks, in their order\n")[2].splitlines()]
+    assert [re.match(r"\d+\. (\w+)", line)[1] for line in callbacks] == [
+        "reduce_lr_on_plateau",
+        "early_stopping",
+        "best_models",
+        "best_models",
+        "csv_log",
+        "tensorboard",
+    ]
+    assert "monitor val_loss" in callbacks[1]
+    assert "patience 8" in callbacks[1]
+    assert "restore_best_weights yes" in callbacks[1]
+
+
+def test_custom_callbacks_come_first_and_none_is_said() -> None:
+    spec = CallbacksSpec.model_validate({"custom": ["a.py:one", "a.py:two"]})
+    assert report.callback_settings(spec)[:2] == [("custom", "a.py:one"), ("custom", "a.py:two")]
+    off = {"early_stopping": False, "best_models": False, "csv_log": False, "tensorboard": False}
+    assert report.callback_settings(CallbacksSpec.model_validate(off)) == []
+
+
+def test_the_summary_of_an_early_stop(digits: LocalRun) -> None:
+    told = report.ending(digits, Outcome(0, RESULT)).splitlines()
+    assert told[1] == (
+        "Finished: stopped early after epoch 34, since val_loss had not improved for 8 epochs; "
+        "the weights of its best epoch were restored. 46 of 80 epochs were saved."
+    )
+    rows = [line.split(maxsplit=1) for line in told[2:]]
+    assert told[2:4] == ["best val_accuracy  0.9833 at epoch 24", "best val_loss      0.0812 at epoch 26"]
+    assert ["CSV", "log            runs/digits/a-run/logs/training.csv"] in rows
+    assert told[-4].endswith("tensorboard --logdir runs/digits/a-run/logs/tensorboard")
+    assert told[-1] == "weights            sha256 68e09afa3629ea22, equal on all workers"
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "epochs", "why"),
+    [
+        ("epochs", 80, "Finished: all 80 epochs were trained."),
+        ("MyStop", 3, "Finished: MyStop stopped training after epoch 3. 77 of 80 epochs were saved."),
+    ],
+)
+def test_other_ways_to_finish(digits: LocalRun, stopped_by: str, epochs: int, why: str) -> None:
+    told = report.ending(digits, Outcome(0, {**RESULT, "stopped_by": stopped_by, "epochs": epochs}))
+    assert told.splitlines()[1] == why
+
+
+def test_a_failure_shows_its_traceback_once_and_where_it_began(digits: LocalRun) -> None:
+    failure = Failure(1, 70, "ValueError: mine", "Traceback (most recent call last):\n  mine\n", "model.py:3")
+    assert report.ending(digits, Outcome(70, failure=failure)) == (
+        "\nTraceback (most recent call last):\n  mine\n\nFailed: worker 1 at model.py:3: ValueError: mine"
+    )
+
+
+@pytest.mark.parametrize(("code", "how"), [(130, "Ctrl-C"), (143, "a signal to terminate")])
+def test_an_end_that_was_asked_for(digits: LocalRun, code: int, how: str) -> None:
+    told = report.ending(digits, Outcome(code))
+    assert told == f"\nEnded by {how}. What was written so far lies in runs/digits/a-run"
+
+
+def test_paths_elsewhere_and_urls_are_shown_whole(digits: LocalRun) -> None:
+    assert report.shown_path("/elsewhere/runs") == "/elsewhere/runs"
+    assert report.shown_path("gs://bucket/runs") == "gs://bucket/runs"
