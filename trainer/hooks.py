@@ -7,8 +7,6 @@ import keras
 
 from trainer.keras_private import overrides_hook
 
-Callback = keras.callbacks.Callback
-
 # Keras's own callbacks that write to one path, which several workers would race for.
 _WRITERS = (
     keras.callbacks.ModelCheckpoint,
@@ -28,8 +26,8 @@ class Hooks:
         history: The History among them, if any.
     """
 
-    def __init__(self, callbacks: Sequence[Callback], model: Any, params: dict[str, Any], is_chief: bool) -> None:
-        """Tells every callback its model and parameters; those that write get their hooks on the chief alone."""
+    def __init__(self, callbacks: Sequence[Any], model: Any, params: dict[str, Any], is_chief: bool) -> None:
+        """Tells every callback its model and parameters; writers get their hooks on the chief alone."""
         self.callbacks = list(callbacks)
         self.history = next((c for c in self.callbacks if isinstance(c, keras.callbacks.History)), None)
         self._active = [c for c in self.callbacks if is_chief or not _chief_only(c)]
@@ -57,10 +55,12 @@ class Hooks:
         return any(wants_batch_hook(c, hook) for c in self.callbacks for hook in hooks)
 
 
-_BATCH_HOOKS = tuple(f"on_{mode}_batch_{end}" for mode in ("train", "test", "predict") for end in ("begin", "end"))
+_BATCH_HOOKS = tuple(
+    f"on_{mode}_batch_{end}" for mode in ("train", "test", "predict") for end in ("begin", "end")
+)
 
 
-def wants_batch_hook(callback: Callback, hook: str) -> bool:
+def wants_batch_hook(callback: Any, hook: str) -> bool:
     """Whether `callback` overrides `hook`, or the older name of it that Keras still calls."""
     if getattr(callback, "batch_hooks", True) is False:
         return False
@@ -68,5 +68,5 @@ def wants_batch_hook(callback: Callback, hook: str) -> bool:
     return overrides_hook(callback, hook) or (older != hook and overrides_hook(callback, older))
 
 
-def _chief_only(callback: Callback) -> bool:
+def _chief_only(callback: Any) -> bool:
     return bool(getattr(callback, "chief_only", isinstance(callback, _WRITERS)))

@@ -2,43 +2,24 @@
 
 import random
 import warnings
-from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.contract.position import Phase, Position
-from trainer.data import Feed, Source, Step, open_source
+from trainer.data import Source, open_source
 from trainer.data.split import split_off_validation
-from trainer.distribution import StatisticsAverage, Topology, any_worker, gather_objects, gather_rows, spread_seeds
+from trainer.distribution import Topology, any_worker, gather_objects, gather_rows, spread_seeds
+from trainer.evaluation import Evaluation
+from trainer.executions import walk
+from trainer.gate import Gate, OpenGate
 from trainer.hooks import Hooks
 from trainer.keras_private import agreeing_optimizers, build_symbolically
 from trainer.progress_bar import ProgressBar
-from trainer.step import MetricsResult, ReplicaStep, python_values
-
-# How many executions the host may be ahead of the device.
-_RUN_AHEAD = 8
-
-
-class Gate(Protocol):
-    """Where the loop waits for others, and tells how far it is."""
-
-    def begin(self, position: Position) -> None:
-        """Called before each ticket, in an order that is the same on all workers; may block."""
-
-    def completed(self, position: Position) -> None:
-        """Called when the ticket at `position`, and so all before it, is known to be done."""
-
-
-class _OpenGate:
-    def begin(self, position: Position) -> None:
-        pass
-
-    def completed(self, position: Position) -> None:
-        pass
+from trainer.step import ReplicaStep
+from trainer.training import Training
 
 
 def fit(
@@ -108,18 +89,20 @@ def fit(
         shuffle=shuffle, seed=seed, class_weight=class_weight,
     )  # fmt: skip
     _prepare(model, strategy, source)
-    gate = gate or _OpenGate()
+    gate = gate or OpenGate()
     validation = None
     if validation_data is not None:
-        validation = _Evaluation(
+        validation = Evaluation(
             model,
-            _open_validation(validation_data, strategy, validation_batch_size or batch_size, validation_steps),
+            _open_validation(
+                validation_data, strategy, validation_batch_size or batch_size, validation_steps
+            ),
             validation_steps,
             gate,
         )
     epochs, steps_per_epoch = _capped(epochs, steps_per_epoch)
     with agreeing_optimizers(model, Topology.of(strategy).replicas):
-        training = _Training(model, source, validation, validation_freq, steps_per_epoch, gate)
+        training = Training(model, source, validation, validation_freq, steps_per_epoch, gate)
         return training.run(_callbacks(callbacks, history=True), initial_epoch, epochs, _verbosity(verbose))
 
 
@@ -146,7 +129,7 @@ def evaluate(
         x, y, sample_weight, strategy=strategy, training=False, batch_size=batch_size, steps=steps
     )
     _prepare(model, strategy, source)
-    evaluation = _Evaluation(model, source, steps, gate or _OpenGate())
+    evaluation = Evaluation(model, source, steps, gate or OpenGate())
     topology = Topology.of(strategy)
     params = {"verbose": _verbosity(verbose), "epochs": 1, "steps": steps or source.steps_per_pass}
     hooks = Hooks(_callbacks(callbacks, history=False), model, params, topology.is_chief)
@@ -179,7 +162,7 @@ def predict(
     hooks.call("on_predict_begin")
     bar.start()
     outputs: list[Any] = []
-    for index, step in enumerate(_walk(source, steps)):
+    for index, step in enumerate(walk(source, steps)):
         hooks.batch("on_predict_batch_begin", index, {})
         outputs.append(_gathered(strategy, prediction([step])))
         hooks.batch("on_predict_batch_end", index, {"outputs": outputs[-1]})
@@ -189,217 +172,6 @@ def predict(
     hooks.call("on_predict_end")
     bar.finish({})
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *outputs)
-
-
-class _Training:
-    """One call of `fit`."""
-
-    def __init__(
-        self,
-        model: Any,
-        source: Source,
-        validation: "_Evaluation | None",
-        validation_freq: int | Sequence[int],
-        steps_per_epoch: int | None,
-        gate: Gate,
-    ) -> None:
-        self._model = model
-        self._strategy = model.distribute_strategy
-        self._topology = Topology.of(self._strategy)
-        self._source = source
-        self._validation = validation
-        self._validation_freq = validation_freq
-        self._steps_per_epoch = steps_per_epoch
-        self._gate = gate
-        self._per_execution = max(1, model.steps_per_execution or 1)
-        self._step = ReplicaStep(
-            model, self._strategy, source.structure, model.train_step, several=self._per_execution > 1
-        )
-        self._metrics = MetricsResult(model, self._strategy)
-        self._average = StatisticsAverage(self._strategy, model)
-
-    def run(self, callbacks: Sequence[Any], first: int, epochs: int, verbose: int) -> Any:
-        """All epochs; returns the history."""
-        model = self._model
-        feed = Feed(self._source, self._steps_per_epoch, first)
-        steps = feed.steps_per_epoch
-        params = {"verbose": verbose, "epochs": epochs, "steps": steps}
-        hooks = self._hooks = Hooks(callbacks, model, params, self._topology.is_chief)
-        self._bar = ProgressBar(verbose if self._topology.is_chief else 0, epochs, steps)
-        self._every_batch = any_worker(self._strategy, hooks.has_batch_hooks("train"))
-        model.history = hooks.history
-        model.stop_training = False
-        logs: dict[str, Any] = {}
-        try:
-            hooks.call("on_train_begin", {})
-            for epoch in range(first, epochs):
-                logs = self._epoch(epoch, feed)
-                if self._stopped():
-                    break
-            self._end(epochs, logs)
-        finally:
-            feed.close()
-        return model.history
-
-    def _epoch(self, epoch: int, feed: Feed) -> dict[str, Any]:
-        self._model.reset_metrics()
-        self._hooks.call("on_epoch_begin", epoch, {})
-        self._bar.start(epoch)
-        outputs = self._train(epoch, feed)
-        self._begin(Position(epoch, Phase.AVERAGING))
-        self._average()
-        logs = _epoch_logs(self._strategy, self._metrics, self._step, outputs)
-        if self._validation is not None and self._model._should_eval(epoch, self._validation_freq):
-            validated = self._validation.run(self._hooks, epoch)
-            logs.update({f"val_{name}": value for name, value in validated.items()})
-        self._begin(Position(epoch, Phase.EPOCH_END))
-        logs = python_values(logs)
-        self._hooks.call("on_epoch_end", epoch, logs)
-        self._bar.finish(logs)
-        self._gate.completed(self._position)
-        return logs
-
-    def _train(self, epoch: int, feed: Feed) -> Any:
-        pending: deque[tuple[Position, Any]] = deque()
-        outputs: Any = None
-        first = 0
-        stop_early = self._stopped()
-        for steps in _executions(feed.epoch(), self._per_execution):
-            self._begin(Position(epoch, Phase.TRAINING, first))
-            self._hooks.batch("on_train_batch_begin", first, {})
-            outputs = self._step(steps)
-            if self._every_batch:
-                self._hooks.batch("on_train_batch_end", first + len(steps) - 1, self._batch_logs(outputs))
-            pending.append((self._position, outputs))
-            if len(pending) > _RUN_AHEAD:
-                self._wait_for(*pending.popleft())
-            first += len(steps)
-            self._bar.step(len(steps))
-            if stop_early or (self._stopped() if self._every_batch else self._stopped_alone()):
-                break
-        for position, output in pending:
-            self._wait_for(position, output)
-        return outputs
-
-    def _begin(self, position: Position) -> None:
-        self._position = position
-        self._gate.begin(position)
-
-    def _wait_for(self, position: Position, outputs: Any) -> None:
-        # One scalar of an execution is enough to know that it is done.
-        scalar = next((leaf for leaf in tf.nest.flatten(outputs) if isinstance(leaf, tf.Tensor)), None)
-        if scalar is not None:
-            scalar.numpy()
-        self._gate.completed(position)
-
-    def _batch_logs(self, outputs: Any) -> dict[str, Any]:
-        if self._topology.workers == 1:
-            return python_values(outputs)
-        return python_values(_epoch_logs(self._strategy, self._metrics, self._step, outputs))
-
-    def _stopped(self) -> bool:
-        self._model.stop_training = any_worker(self._strategy, bool(self._model.stop_training))
-        return bool(self._model.stop_training)
-
-    def _stopped_alone(self) -> bool:
-        # Another thread may set it, as with Keras; several workers agree at the end of the epoch.
-        return self._topology.workers == 1 and bool(self._model.stop_training)
-
-    def _end(self, epochs: int, logs: dict[str, Any]) -> None:
-        self._begin(Position(max(0, epochs - 1), Phase.TRAIN_END))
-        if isinstance(self._model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
-            self._model.optimizer.finalize_variable_values(self._model.trainable_weights)
-        self._hooks.call("on_train_end", logs)
-        self._gate.completed(self._position)
-
-
-class _Evaluation:
-    """A walk over validation data, as often as asked."""
-
-    def __init__(self, model: Any, source: Source, steps: int | None, gate: Gate) -> None:
-        self._model = model
-        self._strategy = model.distribute_strategy
-        self._source = source
-        self._steps = steps
-        self._gate = gate
-        self._per_execution = max(1, model.steps_per_execution or 1)
-        several = self._per_execution > 1
-        self._step = ReplicaStep(
-            model, self._strategy, source.structure, model.test_step, several=several, may_skip=True
-        )
-        self._metrics = MetricsResult(model, self._strategy)
-
-    def run(self, hooks: Hooks, epoch: int, bar: ProgressBar | None = None) -> dict[str, Any]:
-        """The global values over all rows; a collective."""
-        model = self._model
-        every_batch = any_worker(self._strategy, hooks.has_batch_hooks("test"))
-        model.stop_evaluating = False
-        hooks.call("on_test_begin", {})
-        model.reset_metrics()
-        outputs: Any = None
-        first = 0
-        for steps in _executions(_walk(self._source, self._steps), self._per_execution):
-            position = Position(epoch, Phase.VALIDATING, first)
-            self._gate.begin(position)
-            hooks.batch("on_test_batch_begin", first, {})
-            result = self._step(steps)
-            outputs = result if result is not None else outputs
-            first += len(steps)
-            if every_batch:
-                logs = self._batch_logs(outputs)
-                hooks.batch("on_test_batch_end", first - 1, logs)
-            if bar:
-                bar.step(len(steps))
-            self._gate.completed(position)
-            if every_batch and any_worker(self._strategy, model.stop_evaluating):
-                break
-        logs = python_values(_epoch_logs(self._strategy, self._metrics, self._step, outputs))
-        hooks.call("on_test_end", logs)
-        return logs
-
-    def _batch_logs(self, outputs: Any) -> dict[str, Any]:
-        if Topology.of(self._strategy).workers == 1:
-            return python_values(outputs)
-        return python_values(_epoch_logs(self._strategy, self._metrics, self._step, outputs))
-
-
-def _epoch_logs(strategy: Any, metrics: MetricsResult, step: ReplicaStep, outputs: Any) -> dict[str, Any]:
-    """The model's metrics, or the last step's logs where the step logs something else (Keras's rule)."""
-    values = metrics()
-    names = step.log_names
-    if names is None:
-        names = frozenset(outputs or ())
-    if not names or names == frozenset(values):
-        return values
-    if Topology.of(strategy).workers == 1:
-        return dict(outputs)
-    mine = None if outputs is None else python_values(outputs)
-    every = [logs for logs in gather_objects(strategy, mine) if logs is not None]
-    return {name: float(np.mean([logs[name] for logs in every])) for name in every[0]}
-
-
-def _executions(steps: Iterator[Step], size: int) -> Iterator[list[Step]]:
-    """Groups of at most `size` steps with the same number of rows."""
-    if size == 1:
-        for step in steps:
-            yield [step]
-        return
-    group: list[Step] = []
-    for step in steps:
-        if group and (len(group) == size or step.examples != group[0].examples):
-            yield group
-            group = []
-        group.append(step)
-    if group:
-        yield group
-
-
-def _walk(source: Source, steps: int | None) -> Iterator[Step]:
-    feed = Feed(source, steps, repeat=False)
-    try:
-        yield from feed.epoch()
-    finally:
-        feed.close()
 
 
 def _gathered(strategy: Any, outputs: Sequence[Any] | None) -> Any:
@@ -417,7 +189,9 @@ def _prepare(model: Any, strategy: tf.distribute.Strategy, source: Source) -> No
 
 
 def _open_validation(data: Any, strategy: Any, batch_size: int | None, steps: int | None) -> Source:
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data) if isinstance(data, tuple) else (data, None, None)
+    x, y, sample_weight = (
+        keras.utils.unpack_x_y_sample_weight(data) if isinstance(data, tuple) else (data, None, None)
+    )
     return open_source(
         x, y, sample_weight, strategy=strategy, training=False, batch_size=batch_size, steps=steps
     )

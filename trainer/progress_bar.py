@@ -30,7 +30,9 @@ class ProgressBar:
             return
         if epoch is not None and self._epochs > 1:
             print(f"Epoch {epoch + 1}/{self._epochs}")  # noqa: T201
-        self._bar = keras.utils.Progbar(self._target, verbose=self._verbose, unit_name="step", stateless_metrics=set())
+        self._bar = keras.utils.Progbar(
+            self._target, verbose=self._verbose, unit_name="step", stateless_metrics=set()
+        )
         self._steps = 0
 
     def step(self, steps: int) -> None:

@@ -105,7 +105,9 @@ class ReplicaStep:
         return tuple(leaf for replica in step.replicas for leaf in (replica or self._no_rows()))
 
     def _no_rows(self) -> Leaves:
-        return tuple(tf.zeros([0 if d is None else d for d in spec.shape], spec.dtype) for spec in self._specs)
+        return tuple(
+            tf.zeros([0 if d is None else d for d in spec.shape], spec.dtype) for spec in self._specs
+        )
 
     def _one(self, *leaves: Any) -> Any:
         outputs = self._strategy.run(lambda: self._method(self._structure.pack(self._share(leaves))))
@@ -140,18 +142,35 @@ class ReplicaStep:
         return int(number) % self._local
 
 
-class MetricsResult:
-    """The global values of the model's metrics, summed over all workers in one call."""
+class Metrics:
+    """The model's metrics: kept by every replica for itself, read as global values."""
 
     def __init__(self, model: Any, strategy: tf.distribute.Strategy) -> None:
-        """Prepares the reading; nothing is traced yet."""
-        eager = bool(model.run_eagerly) or Topology.of(strategy).replicas == 1
-        self._result = model.get_metrics_result if eager else tf.function(model.get_metrics_result, autograph=False)
+        """Prepares reading and resetting; nothing is traced yet."""
+        self._result = model.get_metrics_result
+        self._reset = model.reset_metrics
+        if Topology.of(strategy).replicas > 1 and not model.run_eagerly:
+            self._result = tf.function(model.get_metrics_result, autograph=False)
+            # From within the replicas: an assignment across them would read the others' values first.
+            self._reset = tf.function(
+                lambda: strategy.run(_without_result(model.reset_metrics)), autograph=False
+            )
 
-    def __call__(self) -> dict[str, Any]:
-        """Name to value; a collective."""
+    def result(self) -> dict[str, Any]:
+        """Name to value over all replicas; a collective."""
         result: dict[str, Any] = self._result()
         return result
+
+    def reset(self) -> None:
+        """Forgets what was gathered."""
+        self._reset()
+
+
+def _without_result(function: Callable[[], Any]) -> Callable[[], None]:
+    def run() -> None:
+        function()
+
+    return run
 
 
 def _mean_of_replicas(strategy: tf.distribute.Strategy, outputs: Any) -> Any:

@@ -36,7 +36,7 @@ class DatasetSource:
     @property
     def endless(self) -> bool:
         """Whether a pass never ends."""
-        return self._endless
+        return bool(self._endless)
 
     def steps(self, pass_index: int, first: int) -> Iterator[Step]:
         """The steps of a pass from step `first` on."""
@@ -64,9 +64,7 @@ class PyDatasetSource:
         self._class_weight = class_weight
         self._steps = dataset.num_batches
         first = self._batch(0)
-        self.structure = Structure(
-            tf.nest.map_structure(lambda t: batch_spec(t.shape[1:], t.dtype), first)
-        )
+        self.structure = Structure(tf.nest.map_structure(lambda t: batch_spec(t.shape[1:], t.dtype), first))
 
     @property
     def steps_per_pass(self) -> int | None:

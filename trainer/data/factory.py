@@ -106,7 +106,9 @@ class FactorySource:
     def _open(self, pass_index: int) -> tf.data.Dataset:
         dataset = self._factory(pass_index) if self._takes_pass else self._factory()
         if not isinstance(dataset, tf.data.Dataset):
-            raise ValueError(f"a data factory must return a tf.data.Dataset, received {type(dataset).__name__}")
+            raise ValueError(
+                f"a data factory must return a tf.data.Dataset, received {type(dataset).__name__}"
+            )
         return dataset
 
 

@@ -70,7 +70,7 @@ class Feed:
         self._prefetch.close()
 
     def _next(self) -> "Step | _EndOfPass":
-        item = self._prefetch.get_nowait()
+        item: Step | _EndOfPass | None = self._prefetch.get_nowait()
         if item is None:
             began = time.perf_counter()
             item = self._prefetch.get()
@@ -163,5 +163,8 @@ class _Prefetch:
 
 def _room_for(step: Step) -> int:
     leaves = [leaf for replica in step.replicas if replica for leaf in replica]
-    size = sum(getattr(leaf.dtype, "size", 8) * int(getattr(leaf.shape, "num_elements", lambda: 0)() or 0) for leaf in leaves)
+    size = sum(
+        getattr(leaf.dtype, "size", 8) * int(getattr(leaf.shape, "num_elements", lambda: 0)() or 0)
+        for leaf in leaves
+    )
     return max(3, min(_AHEAD_STEPS, _AHEAD_BYTES // max(1, size)))

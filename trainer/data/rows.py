@@ -72,7 +72,9 @@ class SequenceRows:
     def __init__(self, sequence: Any, class_weight: dict[int, float] | None = None) -> None:
         """Reads the first row to learn what a row is."""
         if class_weight is not None:
-            raise ValueError("class_weight: give each row its sample weight instead, as (x, y, sample_weight)")
+            raise ValueError(
+                "class_weight: give each row its sample weight instead, as (x, y, sample_weight)"
+            )
         self._sequence = sequence
         if len(self) == 0:
             raise ValueError(f"{type(sequence).__name__} has no rows")
@@ -106,7 +108,9 @@ class RowSource:
         self._steps = total // batch_size + (tail > 0)
         self._used = total - total % batch_size + tail
         if self._steps == 0:
-            raise ValueError(f"{total} rows are too few: each of {sharing.replicas} replicas needs one at least")
+            raise ValueError(
+                f"{total} rows are too few: each of {sharing.replicas} replicas needs one at least"
+            )
 
     @property
     def steps_per_pass(self) -> int:
@@ -146,7 +150,7 @@ class RowSource:
             yield from zip(*[_split(leaf, filled) for leaf in self._rows.take(order)], strict=True)
 
     def _steps_per_chunk(self) -> int:
-        row = sum(int(np.prod(spec.shape[1:] or [1])) * spec.dtype.size for spec in self.structure.specs)
+        row: int = sum(int(np.prod(spec.shape[1:] or [1])) * spec.dtype.size for spec in self.structure.specs)
         return max(1, min(_CHUNK_STEPS, _CHUNK_BYTES // max(1, row * self._batch)))
 
 

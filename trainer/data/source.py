@@ -1,5 +1,6 @@
 """The seam between data and loop: a source of steps, and how rows are shared among replicas."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,7 +66,7 @@ class Sharing:
         """The contiguous share of each local replica in a global batch of `rows` rows."""
         share, extra = divmod(self.usable(rows), self.replicas)
         starts = [r * share + min(r, extra) for r in (*self.local, self.local.stop)]
-        return [slice(a, b) for a, b in zip(starts, starts[1:], strict=False)]
+        return [slice(a, b) for a, b in itertools.pairwise(starts)]
 
 
 @dataclass(frozen=True)

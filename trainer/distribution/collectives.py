@@ -49,7 +49,7 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
     """Whether `flag` is true on any worker; the same answer on all."""
     if Topology.of(strategy).workers == 1:
         return flag
-    return bool(_sum_of_flags(strategy)(tf.constant(float(flag))) > 0)
+    return bool(_sum_once(strategy, np.asarray([flag], np.int32))[0])
 
 
 def _broadcast(strategy: tf.distribute.Strategy, array: np.ndarray, is_chief: bool) -> np.ndarray:
@@ -60,50 +60,53 @@ def _broadcast(strategy: tf.distribute.Strategy, array: np.ndarray, is_chief: bo
     return np.frombuffer(summed.tobytes()[: array.nbytes], array.dtype).reshape(array.shape).copy()
 
 
-def _sum_once(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:
+def _sum_once(strategy: tf.distribute.Strategy, words: np.ndarray) -> np.ndarray:
     """The sum over workers of an int32 vector; each worker counts once, whatever its replicas."""
-    tensor = tf.constant(values)
-
-    def replica() -> Any:
-        context = tf.distribute.get_replica_context()
-        first = tf.equal(context.replica_id_in_sync_group % Topology.of(strategy).local_replicas, 0)
-        mine = tf.where(first, tensor, tf.zeros_like(tensor))
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
-
-    summed = strategy.run(tf.function(replica, autograph=False))
-    result: np.ndarray = strategy.experimental_local_results(summed)[0].numpy()
-    return result
+    total: np.ndarray = _Collectives.of(strategy).sum_words(tf.constant(words)).numpy()
+    return total
 
 
 def _all_gather(strategy: tf.distribute.Strategy, rows: np.ndarray) -> np.ndarray:
     """Rows of equal shape of every worker, one after the other."""
-    topology = Topology.of(strategy)
-    # As words, since not every dtype has a collective kernel.
     words = tf.constant(_as_words(rows)[np.newaxis])
-
-    def replica() -> Any:
-        return tf.distribute.get_replica_context().all_gather(words, axis=0)
-
-    gathered = strategy.run(tf.function(replica, autograph=False))
-    every = strategy.experimental_local_results(gathered)[0].numpy()[:: topology.local_replicas]
-    size = rows.nbytes
-    parts = [np.frombuffer(part.tobytes()[:size], rows.dtype).reshape(rows.shape) for part in every]
+    every = _Collectives.of(strategy).gather_words(words).numpy()[:: Topology.of(strategy).local_replicas]
+    parts = [np.frombuffer(part.tobytes()[: rows.nbytes], rows.dtype).reshape(rows.shape) for part in every]
     return np.concatenate(parts)
 
 
 def _as_words(array: np.ndarray) -> np.ndarray:
+    # As words, since not every dtype has a collective kernel.
     raw = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
     return np.concatenate([raw, np.zeros(-len(raw) % 4, np.uint8)]).view(np.int32)
 
 
-@functools.lru_cache(maxsize=8)
-def _sum_of_flags(strategy: tf.distribute.Strategy) -> Any:
-    @tf.function(input_signature=[tf.TensorSpec((), tf.float32)], autograph=False)
-    def total(flag: Any) -> Any:
-        def replica() -> Any:
-            # A copy, since an argument has no device and all_reduce wants one.
-            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(flag))
+class _Collectives:
+    """The traced collectives of a strategy, for arguments of any length."""
 
-        return strategy.experimental_local_results(strategy.run(replica))[0]
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        local_replicas = Topology.of(strategy).local_replicas
 
-    return total
+        def run(replica: Any) -> Any:
+            return strategy.experimental_local_results(strategy.run(replica))[0]
+
+        def sum_words(words: Any) -> Any:
+            def replica() -> Any:
+                context = tf.distribute.get_replica_context()
+                first = tf.equal(context.replica_id_in_sync_group % local_replicas, 0)
+                mine = tf.where(first, words, tf.zeros_like(words))
+                return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+
+            return run(replica)
+
+        def gather_words(words: Any) -> Any:
+            # A copy, since an argument has no device and collectives want one.
+            return run(lambda: tf.distribute.get_replica_context().all_gather(tf.identity(words), axis=0))
+
+        self.sum_words = tf.function(sum_words, [tf.TensorSpec((None,), tf.int32)], autograph=False)
+        self.gather_words = tf.function(gather_words, [tf.TensorSpec((1, None), tf.int32)], autograph=False)
+
+    @staticmethod
+    @functools.lru_cache(maxsize=8)
+    def of(strategy: tf.distribute.Strategy) -> "_Collectives":
+        """The collectives of `strategy`, traced once."""
+        return _Collectives(strategy)

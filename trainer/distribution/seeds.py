@@ -34,7 +34,9 @@ def spread_seeds(strategy: tf.distribute.Strategy, model: Any) -> None:
         for state in states:
             seed = tf.cast(state, tf.int64) + tf.stack([shift, tf.zeros_like(shift)])
             # int32 or uint32 by backend: keep the lower 32 bits, as Keras does with large seeds.
-            state.assign(tf.cast(tf.bitwise.bitwise_and(seed, tf.constant(0x7FFFFFFF, tf.int64)), state.dtype))
+            state.assign(
+                tf.cast(tf.bitwise.bitwise_and(seed, tf.constant(0x7FFFFFFF, tf.int64)), state.dtype)
+            )
 
     if states:
         strategy.run(tf.function(replica))

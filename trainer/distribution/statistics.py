@@ -29,9 +29,7 @@ class StatisticsAverage:
     def _average_all(self) -> None:
         def replica() -> None:
             context = tf.distribute.get_replica_context()
-            means = context.all_reduce(
-                tf.distribute.ReduceOp.MEAN, [tf.identity(v) for v in self._variables]
-            )
+            means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(v) for v in self._variables])
             for variable, mean in zip(self._variables, means, strict=True):
                 variable.assign(mean)
 
