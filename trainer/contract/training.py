@@ -56,7 +56,15 @@ def _check_parameters(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sequence(value: object) -> object:
+    """Reads a list as the tuple that a frozen model holds; `false` and null are an empty one."""
+    if value is None or value is False:
+        return ()
     return tuple(value) if isinstance(value, list) else value
+
+
+def _several(value: object) -> object:
+    """As `_sequence`, for best models: `true` and `{}` are one with its defaults."""
+    return (BestModel(),) if value is True or value == {} else _sequence(value)
 
 
 def _switch(default: Callable[[], object]) -> Callable[[object], object]:
@@ -70,32 +78,22 @@ def _switch(default: Callable[[], object]) -> Callable[[object], object]:
     return read
 
 
-def _several(default: Callable[[], object]) -> Callable[[object], object]:
-    """As `_switch`, for a list of callbacks: `false` and null are none, `true` and `{}` the default."""
-
-    def read(value: object) -> object:
-        if value is True or value == {}:
-            return (default(),)
-        return () if value is None or value is False else _sequence(value)
-
-    return read
-
-
 def _flag(value: object) -> object:
+    """Reads `{}` as true and null as false, as for the other callbacks."""
     if value == {}:
         return True
     return False if value is None else value
 
 
+_EmptyMapping: TypeAlias = Annotated[dict[str, Any], Field(max_length=0)]
 Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 NumberFromZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-# In every pattern below, `expects` is what an error and an editor say instead of the expression.
-
 
 def _text(pattern: str, expects: str, longest: int = 200) -> Any:
+    # An error and an editor say `expects` instead of the pattern.
     return Field(pattern=pattern, max_length=longest, json_schema_extra={"patternErrorMessage": expects})
 
 
@@ -259,21 +257,12 @@ class CallbacksSpec(_Model):
     """Lowers the learning rate when the monitored value no longer improves; off when left out."""
     best_models: Annotated[
         tuple[BestModel, ...],
-        BeforeValidator(
-            _several(BestModel),
-            json_schema_input_type=list[BestModel]
-            | Annotated[dict[str, Any], Field(max_length=0)]
-            | bool
-            | None,
-        ),
+        BeforeValidator(_several, json_schema_input_type=list[BestModel] | _EmptyMapping | bool | None),
     ] = (BestModel(),)
     """The best models that are kept, one entry for each monitor; val_loss when left out."""
-    csv_log: Annotated[
-        bool,
-        BeforeValidator(
-            _flag, json_schema_input_type=bool | Annotated[dict[str, Any], Field(max_length=0)] | None
-        ),
-    ] = True
+    csv_log: Annotated[bool, BeforeValidator(_flag, json_schema_input_type=bool | _EmptyMapping | None)] = (
+        True
+    )
     """Whether every epoch's metrics go to logs/training.csv."""
     tensorboard: Annotated[
         TensorBoard | None,
@@ -282,10 +271,7 @@ class CallbacksSpec(_Model):
     """Logs for TensorBoard; on when left out."""
     custom: Annotated[
         tuple[Reference, ...],
-        BeforeValidator(
-            lambda value: () if value is None or value is False else _sequence(value),
-            json_schema_input_type=list[Reference] | Literal[False] | None,
-        ),
+        BeforeValidator(_sequence, json_schema_input_type=list[Reference] | Literal[False] | None),
     ] = ()
     """Your own callbacks, such as `callbacks.py:make`: callables that return a Keras callback or a list."""
 
