@@ -103,7 +103,9 @@ def key_hint(path: KeyPath) -> str | None:
     close = closest(str(name), siblings)
     if close is not None:
         return f"did you mean {close!r}?"
-    elsewhere = [key_text(known) for known in _known_paths() if known[-1] == name]
+    known = list(_known_paths())
+    name_elsewhere = closest(str(name), [str(path[-1]) for path in known])
+    elsewhere = [key_text(path) for path in known if path[-1] == name_elsewhere]
     return f"did you mean {elsewhere[0]}?" if len(elsewhere) == 1 else None
 
 

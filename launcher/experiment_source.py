@@ -101,20 +101,28 @@ def _whole_file(file: Path, message: str, hint: str | None = None) -> Experiment
 def _read_bytes(file: Path) -> tuple[Path, bytes]:
     try:
         file = file / FILE_NAME if file.is_dir() else file
+        regular = file.is_file() or not file.exists()
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    if not regular:
         # A pipe or a device could keep us waiting for ever.
-        if file.exists() and not file.is_file():
-            raise _whole_file(file, "not a regular file")
+        raise _whole_file(file, "not a regular file")
+    try:
         with file.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
     except FileNotFoundError as error:
         raise _whole_file(file, "no such file", _file_hint(file)) from error
     except OSError as error:
-        raise _whole_file(file, f"cannot be read: {os.strerror(error.errno or errno.EIO)}") from error
+        raise _unreadable(file, error) from error
     except ValueError as error:
         raise _whole_file(Path(ascii(str(file))), "not the name of a file") from error
     if len(content) > LARGEST_FILE:
         raise _whole_file(file, f"larger than {LARGEST_FILE} bytes")
     return file, content
+
+
+def _unreadable(file: Path, error: OSError) -> ExperimentErrors:
+    return _whole_file(file, f"cannot be read: {os.strerror(error.errno or errno.EIO)}")
 
 
 def _file_hint(file: Path) -> str | None:

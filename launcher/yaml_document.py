@@ -33,8 +33,7 @@ MAX_VALUES = 10_000
 MAX_DEPTH = 50
 """Most levels of nesting, counted likewise."""
 
-# The core schema of YAML 1.2, chapter 10.3.2. Base 8 and 16 are left out: no key has use for them, and `0o17`
-# is then text, which is refused where a number is expected.
+# The core schema of YAML 1.2, chapter 10.3.2.
 _WORDS: dict[str, bool | float | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -43,8 +42,10 @@ _WORDS: dict[str, bool | float | None] = {
     **{sign + word: math.inf for sign in ("", "+") for word in (".inf", ".Inf", ".INF")},
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
 }
-_INTEGER = re.compile(r"[-+]?[0-9]+")
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+# A number in YAML 1.1 and for Python, text in YAML 1.2: nobody means the text.
+_PARTED = re.compile(r"[-+]?[0-9][0-9.]*(_[0-9.]+)+([eE][-+]?[0-9]+)?")
 # YAML 1.1 made a date of it; here it is text, but who leaves out the quotes may expect a date.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?")
 
@@ -151,7 +152,9 @@ def _events(text: str) -> Iterator[Event]:
         yield from YAML(typ="safe", pure=True).parse(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = " ".join(str(error.problem or error.context).split()).replace("\0", "the end of the file")
+        problem = " ".join(str(error.problem or error.context).split()).replace(
+            "'\\x00'", "the end of the file"
+        )
         hint = "indent with spaces, not with tabs" if "'\\t'" in problem else None
         raise _fail(mark.line + 1 if mark else None, f"not valid YAML: {problem}", hint=hint) from error
     except YAMLError as error:
@@ -159,9 +162,7 @@ def _events(text: str) -> Iterator[Event]:
         raise _fail(line, character or "not valid YAML") from error
     except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         # Some malformed escapes and directives end in an error of Python's own inside the parser.
-        if isinstance(error, YamlSyntaxError):
-            raise
-        raise _fail(None, f"not valid YAML: {error}") from error
+        raise _fail(None, "not valid YAML: an escape or a directive that cannot be read") from error
 
 
 def _unreadable_character(text: str) -> tuple[int | None, str | None]:
@@ -262,6 +263,8 @@ def _plain(text: str) -> Any:
         return value if math.isfinite(value) else _too_large(text)
     if _DATE.fullmatch(text):
         return _Refused("dates are not allowed", text, "text", "put it in quotes")
+    if _PARTED.fullmatch(text):
+        return _Refused("'_' within a number", text, "digits alone, or text in quotes")
     return text
 
 
@@ -271,9 +274,11 @@ def _too_large(text: str) -> _Refused:
 
 def _integer(text: str) -> Any:
     # The length first: Python refuses to read more than some thousand digits.
-    if len(text.lstrip("+-0")) <= 19 and -(2**63) <= int(text) < 2**63:
-        return int(text)
-    return _too_large(text)
+    if len(text.lstrip("+-0")) > 24:
+        return _too_large(text)
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    value = int(text[2:], base) if base != 10 else int(text)
+    return value if -(2**63) <= value < 2**63 else _too_large(text)
 
 
 class _Reader:
