@@ -1,0 +1,369 @@
+"""Thousands of damaged copies of an experiment: no traceback, no value of a wrong type accepted.
+
+What is accepted is held against two judges that share no code with the models: a table of types by key path,
+written by hand, and a small evaluator of the published JSON Schema. Both see the file through a loader that
+is not the one under test.
+"""
+
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from ruamel.yaml import YAML
+
+from launcher.experiment import ExperimentErrors, load_experiment
+from trainer.contract.training import ExperimentDocument, experiment_json_schema
+
+DIGITS = Path(__file__).parents[2] / "experiments" / "digits"
+SHARDS = 10
+MUTATIONS_PER_SHARD = 500
+
+# A mapping is a list of (key, value) pairs, so that it can hold a key twice; a scalar is its YAML text.
+Tree: TypeAlias = str | list["Tree"] | list[tuple[str, "Tree"]]
+
+TOKENS = [
+    *(
+        "5",
+        "0",
+        "-1",
+        "5.0",
+        "1e-3",
+        "007",
+        "0x10",
+        "1_000",
+        "99999999999999999999",
+        "1e999",
+        ".nan",
+        "-.inf",
+    ),
+    *("true", "False", "yes", "null", "~", "", '""', '"5"', "text", "val_loss", "auto", "2024-01-01", "1:30"),
+    *("{}", "[]", "[1, [2]]", "{a: {b: c}}", "!!str 5", "!!binary aGk=", "!!python/name:os.system ''"),
+    *('"\\0"', '"\\ud800"', "é", "日本", '"\\u202e"', "'it''s'", "|\n  block\n", "gs://bucket/x", "a.b:c"),
+    *("*x", "&x 1", "model.py:no"),
+]
+CHARACTERS = "\t\n\r \0\x07\x85\u2028\ufeff\U0001f600é{}[]:,&*!|>'\"%@`#?-<=~\\"
+
+
+def to_tree(value: Any) -> Tree:
+    if isinstance(value, dict):
+        return [(key, to_tree(item)) for key, item in value.items()]
+    if isinstance(value, list):
+        return [to_tree(item) for item in value]
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def emit(tree: Tree, indent: int = 0) -> str:
+    if isinstance(tree, str):
+        return f" {tree}\n"
+    if not tree:
+        return " []\n"
+    pad = " " * indent
+    lines = [
+        f"{pad}{item[0]}:{emit(item[1], indent + 2)}"
+        if isinstance(item, tuple)
+        else f"{pad}-{emit(item, indent + 2)}"
+        for item in tree
+    ]
+    return "\n" + "".join(lines)
+
+
+def containers(tree: Tree) -> list[list[Any]]:
+    if isinstance(tree, str):
+        return []
+    children = [item[1] if isinstance(item, tuple) else item for item in tree]
+    return [tree, *(inner for child in children for inner in containers(child))] if tree else []
+
+
+def mutate_tree(tree: Tree, rng: random.Random) -> None:
+    every = containers(tree)
+    container = rng.choice(every)
+    index = rng.randrange(len(container))
+    item = container[index]
+    key, value = item if isinstance(item, tuple) else (None, item)
+
+    def put(new: Tree) -> None:
+        container[index] = new if key is None else (key, new)
+
+    match rng.randrange(8):
+        case 0:
+            del container[index]
+        case 1:
+            container.insert(rng.randrange(len(container) + 1), item)
+        case 2 if key is not None:
+            position = rng.randrange(len(key) + 1)
+            renamed = key[:position] + rng.choice("abx_é5") + key[position + rng.randrange(2) :]
+            container[index] = (rng.choice([renamed, key.upper(), "5", "<<", "[a]", "null"]), value)
+        case 3:
+            other = rng.choice(every)
+            taken = rng.choice(other)
+            put(copied(taken[1] if isinstance(taken, tuple) else taken))
+        case 4:
+            put([copied(value)])
+        case 5:
+            put([("inner", copied(value))])
+        case _:
+            put(rng.choice(TOKENS))
+
+
+def copied(tree: Tree) -> Tree:
+    """A copy, so that no mapping is moved into itself."""
+    if isinstance(tree, str):
+        return tree
+    return [(i[0], copied(i[1])) if isinstance(i, tuple) else copied(i) for i in tree]  # type: ignore[return-value]  # one kind
+
+
+def mutate_text(text: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(text))
+    match rng.randrange(5):
+        case 0:
+            return text[:at]
+        case 1:
+            return text[:at] + bytes([text[at] ^ (1 << rng.randrange(8))]) + text[at + 1 :]
+        case 2:
+            return text[:at] + rng.choice(CHARACTERS).encode() + text[at:]
+        case 3:
+            start = text.rfind(b"\n", 0, at) + 1
+            return text[:start] + rng.choice([b" ", b"  ", b"\t", b"- "]) + text[start:]
+        case _:
+            end = at + rng.randrange(1, 12)
+            return text[:at] + text[end:]
+
+
+def mutation(rng: random.Random, whole: str) -> bytes:
+    text = whole.encode()
+    if rng.random() < 0.6:
+        tree = copied(DIGITS_TREE)
+        for _ in range(rng.randrange(1, 4)):
+            if containers(tree):
+                mutate_tree(tree, rng)
+        text = emit(tree).encode()
+    if rng.random() < 0.5 and text:
+        text = mutate_text(text, rng)
+    return text
+
+
+DIGITS_TREE = to_tree(YAML(typ="safe", pure=True).load((DIGITS / "experiment.yaml").read_text()))
+
+
+def integer(value: object) -> bool:
+    return type(value) is int
+
+
+def number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def flag(value: object) -> bool:
+    return type(value) is bool
+
+
+def words(value: object) -> bool:
+    return type(value) is str
+
+
+def mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def sequence(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def nothing(value: object) -> bool:
+    return value is None
+
+
+CALLBACKS = "spec.callbacks"
+TYPES: dict[str, tuple[Callable[[object], bool], ...]] = {
+    "": (mapping,),
+    "apiVersion": (words,),
+    "kind": (words,),
+    "metadata": (mapping,),
+    "metadata.name": (words,),
+    "spec": (mapping,),
+    "spec.workers": (integer,),
+    "spec.training": (mapping,),
+    "spec.training.model": (words,),
+    "spec.training.data": (words,),
+    "spec.training.parameters": (mapping,),
+    "spec.training.epochs": (integer,),
+    "spec.training.global_batch_size": (integer,),
+    "spec.training.seed": (integer,),
+    "spec.training.deterministic": (flag,),
+    "spec.training.threads": (integer, words),
+    "spec.training.initial_weights": (words, nothing),
+    "spec.training.steps_per_epoch": (integer, nothing),
+    "spec.training.steps_per_execution": (integer,),
+    "spec.training.validation_steps": (integer, nothing),
+    "spec.training.validation_freq": (integer,),
+    "spec.training.shuffle": (flag,),
+    "spec.storage": (mapping,),
+    "spec.storage.url": (words,),
+    CALLBACKS: (mapping,),
+    f"{CALLBACKS}.csv_log": (flag, mapping, nothing),
+    f"{CALLBACKS}.custom": (sequence, flag, nothing),
+    f"{CALLBACKS}.custom.*": (words,),
+    f"{CALLBACKS}.best_models": (sequence, mapping, flag, nothing),
+    f"{CALLBACKS}.best_models.*": (mapping,),
+    f"{CALLBACKS}.best_models.*.keep": (integer,),
+    f"{CALLBACKS}.best_models.*.weights_only": (flag,),
+    f"{CALLBACKS}.tensorboard": (mapping, flag, nothing),
+    f"{CALLBACKS}.tensorboard.histogram_freq": (integer,),
+    f"{CALLBACKS}.tensorboard.write_graph": (flag,),
+    f"{CALLBACKS}.tensorboard.update_freq": (integer, words),
+    f"{CALLBACKS}.early_stopping": (mapping, flag, nothing),
+    f"{CALLBACKS}.early_stopping.min_delta": (number,),
+    f"{CALLBACKS}.early_stopping.patience": (integer,),
+    f"{CALLBACKS}.early_stopping.baseline": (number, nothing),
+    f"{CALLBACKS}.early_stopping.restore_best_weights": (flag,),
+    f"{CALLBACKS}.early_stopping.start_from_epoch": (integer,),
+    f"{CALLBACKS}.reduce_lr_on_plateau": (mapping, flag, nothing),
+    f"{CALLBACKS}.reduce_lr_on_plateau.factor": (number,),
+    f"{CALLBACKS}.reduce_lr_on_plateau.patience": (integer,),
+    f"{CALLBACKS}.reduce_lr_on_plateau.min_delta": (number,),
+    f"{CALLBACKS}.reduce_lr_on_plateau.cooldown": (integer,),
+    f"{CALLBACKS}.reduce_lr_on_plateau.min_lr": (number,),
+    **{
+        f"{CALLBACKS}.{callback}.{key}": (words,)
+        for callback in ("early_stopping", "reduce_lr_on_plateau", "best_models.*")
+        for key in ("monitor", "mode")
+    },
+}
+
+
+def wrong_types(value: Any, path: tuple[str, ...] = ()) -> list[str]:
+    """Paths of values whose type, or whose place, the table does not allow."""
+    key = ".".join(path)
+    if not any(allowed(value) for allowed in TYPES.get(key, ())):
+        return [f"{key}: {value!r}"]
+    if key == "spec.training.parameters":
+        return []
+    if isinstance(value, dict):
+        return [wrong for name, item in value.items() for wrong in wrong_types(item, (*path, str(name)))]
+    if isinstance(value, list):
+        return [wrong for item in value for wrong in wrong_types(item, (*path, "*"))]
+    return []
+
+
+SCHEMA = experiment_json_schema()
+ANNOTATIONS = {"$schema", "$defs", "title", "description", "default", "patternErrorMessage"}
+JSON_TYPES: dict[str, Callable[[Any], bool]] = {
+    "object": mapping,
+    "array": sequence,
+    "string": words,
+    "boolean": flag,
+    "null": nothing,
+    "number": number,
+    "integer": lambda value: number(value) and value == value // 1,
+}
+CHECKS: dict[str, Callable[[Any, Any, dict[str, Any]], bool]] = {
+    "$ref": lambda value, ref, _: accepts(SCHEMA["$defs"][ref.removeprefix("#/$defs/")], value),
+    "anyOf": lambda value, schemas, _: any(accepts(schema, value) for schema in schemas),
+    "type": lambda value, name, _: JSON_TYPES[name](value),
+    "const": lambda value, const, _: type(value) is type(const) and value == const,
+    "enum": lambda value, options, _: value in options,
+    "pattern": lambda value, pattern, _: not words(value) or re.search(pattern, value) is not None,
+    "maxLength": lambda value, most, _: not words(value) or len(value) <= most,
+    "minimum": lambda value, least, _: not number(value) or value >= least,
+    "maximum": lambda value, most, _: not number(value) or value <= most,
+    "exclusiveMinimum": lambda value, least, _: not number(value) or value > least,
+    "exclusiveMaximum": lambda value, most, _: not number(value) or value < most,
+    "maxProperties": lambda value, most, _: not mapping(value) or len(value) <= most,
+    "required": lambda value, names, _: not mapping(value) or all(name in value for name in names),
+    "items": lambda value, schema, _: not sequence(value) or all(accepts(schema, item) for item in value),
+    "properties": lambda value, schemas, _: (
+        not mapping(value) or all(accepts(schemas[name], value[name]) for name in schemas if name in value)
+    ),
+    "additionalProperties": lambda value, allowed, schema: (
+        not mapping(value) or allowed or set(value) <= set(schema["properties"])
+    ),
+}
+
+
+def accepts(schema: dict[str, Any], value: Any) -> bool:
+    """Whether a JSON Schema accepts a value; a keyword that this evaluator does not know is an error."""
+    return all(CHECKS[name](value, rule, schema) for name, rule in schema.items() if name not in ANNOTATIONS)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("model.py", "data.py"):
+        (tmp_path / name).write_bytes((DIGITS / name).read_bytes())
+    return tmp_path
+
+
+ACCEPTED_AT_LEAST = 20
+BY_THE_MODELS = re.compile(r": (wrong type|not allowed|unknown key|missing)(, |$)")
+WHOLE_FLOAT = re.compile(r"received -?[0-9]+\.0,")
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_damaged_file_is_refused_in_words_or_accepted_rightly(folder: Path, shard: int) -> None:
+    rng = random.Random(shard)
+    whole = (DIGITS / "experiment.yaml").read_text()
+    file = folder / "experiment.yaml"
+    accepted = refused_by_both = 0
+    for _ in range(MUTATIONS_PER_SHARD):
+        content = mutation(rng, whole)
+        file.write_bytes(content)
+        try:
+            experiment = load_experiment(file)
+        except ExperimentErrors as error:
+            check_errors(error, content)
+            texts = [str(wrong) for wrong in error.errors]
+            if all(BY_THE_MODELS.search(text) and not WHOLE_FLOAT.search(text) for text in texts):
+                assert not accepts(SCHEMA, read_otherwise(content)), content
+                refused_by_both += 1
+        else:
+            value = read_otherwise(content)
+            assert wrong_types(value) == [], content
+            assert accepts(SCHEMA, value), content
+            assert ExperimentDocument.model_validate(experiment.document()).experiment() == experiment
+            accepted += 1
+    # Else the checks above would have had little to say.
+    assert accepted >= ACCEPTED_AT_LEAST
+    assert refused_by_both >= 100
+
+
+def read_otherwise(content: bytes) -> Any:
+    return YAML(typ="safe", pure=True).load(content.decode())
+
+
+def check_errors(error: ExperimentErrors, content: bytes) -> None:
+    assert error.errors
+    lines = len(re.split("\r\n|[\n\r\x85\u2028\u2029]", content.decode(errors="replace")))
+    for wrong in error.errors:
+        text = str(wrong)
+        assert text.isprintable(), content
+        assert "Error" not in wrong.message, content
+        assert wrong.line is None or 1 <= wrong.line <= lines, (content, text)
+
+
+def test_the_table_of_types_knows_every_key_of_the_schema() -> None:
+    def keys(schema: dict[str, Any], path: str) -> set[str]:
+        found = {path}
+        for alternative in schema.get("anyOf", []):
+            found |= keys(alternative, path)
+        if "$ref" in schema:
+            found |= keys(SCHEMA["$defs"][schema["$ref"].removeprefix("#/$defs/")], path)
+        for name, child in schema.get("properties", {}).items():
+            found |= keys(child, f"{path}.{name}".removeprefix("."))
+        if "items" in schema:
+            found |= keys(schema["items"], f"{path}.*")
+        return found
+
+    assert keys(SCHEMA, "") == set(TYPES)
+
+
+@pytest.mark.parametrize("callbacks", ["true", "false", "null", "{}"])
+def test_what_is_friendly_in_a_file_is_known_to_the_schema(folder: Path, callbacks: str) -> None:
+    whole = (DIGITS / "experiment.yaml").read_text()
+    names = ["early_stopping", "reduce_lr_on_plateau", "best_models", "csv_log", "tensorboard"]
+    block = "".join(f"    {name}: {callbacks}\n" for name in names)
+    before, after = whole[: whole.index("    early_stopping")], whole[whole.index("  storage:") :]
+    (folder / "experiment.yaml").write_text(before + block + after)
+    load_experiment(folder)
+    assert accepts(SCHEMA, read_otherwise((folder / "experiment.yaml").read_bytes()))

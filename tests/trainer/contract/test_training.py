@@ -1,0 +1,214 @@
+"""The models by themselves, without a file: what they take and refuse, and that they survive a dump."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from trainer.contract.training import (
+    BestModel,
+    CallbacksSpec,
+    EarlyStopping,
+    Experiment,
+    ExperimentDocument,
+    ExperimentSpec,
+    ReduceLROnPlateau,
+    StorageSpec,
+    TensorBoard,
+    TrainingSpec,
+    cross_field_problems,
+)
+
+TRAINING = {"model": "model.py:build", "data": "data.py:load", "epochs": 3, "global_batch_size": 12}
+
+
+def spec(**changes: Any) -> ExperimentSpec:
+    return ExperimentSpec.model_validate({"training": TRAINING, **changes})
+
+
+def test_defaults() -> None:
+    expected = ExperimentSpec(
+        workers=1,
+        training=TrainingSpec(
+            model="model.py:build",
+            data="data.py:load",
+            parameters={},
+            epochs=3,
+            global_batch_size=12,
+            seed=0,
+            deterministic=True,
+            threads="auto",
+            initial_weights=None,
+            steps_per_epoch=None,
+            steps_per_execution=1,
+            validation_steps=None,
+            validation_freq=1,
+            shuffle=True,
+        ),
+        callbacks=CallbacksSpec(
+            early_stopping=EarlyStopping(
+                monitor="val_loss",
+                min_delta=0.0,
+                patience=10,
+                mode="auto",
+                baseline=None,
+                restore_best_weights=True,
+                start_from_epoch=0,
+            ),
+            reduce_lr_on_plateau=None,
+            best_models=(BestModel(monitor="val_loss", mode="auto", keep=1, weights_only=False),),
+            csv_log=True,
+            tensorboard=TensorBoard(histogram_freq=1, write_graph=True, update_freq="epoch"),
+            custom=(),
+        ),
+        storage=StorageSpec(url="./runs"),
+    )
+    assert spec() == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("early_stopping", True, EarlyStopping()),
+        ("early_stopping", {}, EarlyStopping()),
+        ("early_stopping", False, None),
+        ("early_stopping", None, None),
+        ("early_stopping", {"patience": 3}, EarlyStopping(patience=3)),
+        ("reduce_lr_on_plateau", True, ReduceLROnPlateau()),
+        ("reduce_lr_on_plateau", {}, ReduceLROnPlateau()),
+        ("reduce_lr_on_plateau", False, None),
+        ("tensorboard", True, TensorBoard()),
+        ("tensorboard", None, None),
+        ("best_models", True, (BestModel(),)),
+        ("best_models", {}, (BestModel(),)),
+        ("best_models", False, ()),
+        ("best_models", None, ()),
+        ("best_models", [], ()),
+        ("best_models", [{"keep": 2}], (BestModel(keep=2),)),
+        ("csv_log", {}, True),
+        ("csv_log", None, False),
+        ("custom", None, ()),
+        ("custom", False, ()),
+        ("custom", ["a.py:b"], ("a.py:b",)),
+    ],
+)
+def test_callbacks_can_be_switched(key: str, value: object, expected: object) -> None:
+    assert getattr(spec(callbacks={key: value}).callbacks, key) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (EarlyStopping, {"min_delta": True}),
+        (EarlyStopping, {"patience": 1.0}),
+        (EarlyStopping, {"baseline": float("nan")}),
+        (EarlyStopping, {"restore_best_weights": 1}),
+        (EarlyStopping, {"min_delta": 10**400}),
+        (ReduceLROnPlateau, {"factor": 1}),
+        (ReduceLROnPlateau, {"factor": 0.0}),
+        (ReduceLROnPlateau, {"min_lr": -1e-9}),
+        (BestModel, {"monitor": "a/b"}),
+        (BestModel, {"monitor": "val_loss\n"}),
+        (BestModel, {"monitor": ""}),
+        (TensorBoard, {"update_freq": "batch"}),
+        (TrainingSpec, {**TRAINING, "epochs": True}),
+        (TrainingSpec, {**TRAINING, "parameters": {"a": object()}}),
+        (TrainingSpec, {**TRAINING, "parameters": {5: "a"}}),
+        (TrainingSpec, {**TRAINING, "parameters": {"a": {5: "a"}}}),
+        (TrainingSpec, {**TRAINING, "parameters": {"a": 2**63}}),
+        (TrainingSpec, {**TRAINING, "parameters": {"{a}": [float("inf")]}}),
+        (TrainingSpec, {**TRAINING, "epoch": 1}),
+        (CallbacksSpec, {"custom": True}),
+        (CallbacksSpec, {"best_models": [True]}),
+        (StorageSpec, {"url": "s3://key:secret@bucket\n"}),
+    ],
+)
+def test_wrong_values_are_refused(model: Any, values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        model.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    "url", ["./runs", "runs", "/data/my runs", "../runs", "file:///r", "gs://b/r", "memory://r"]
+)
+def test_folders_and_urls_are_storage(url: str) -> None:
+    assert StorageSpec(url=url).url == url
+
+
+def test_models_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        spec().workers = 2  # type: ignore[misc]  # the very thing that must fail
+
+
+def test_the_batch_must_be_divisible_by_the_workers() -> None:
+    assert spec(workers=3).workers == 3
+    with pytest.raises(ValidationError, match="not divisible by the 5 workers"):
+        spec(workers=5)
+
+
+def test_problems_between_fields_are_found_in_what_is_not_valid_otherwise() -> None:
+    raw = {
+        "workers": 5,
+        "training": {"global_batch_size": 12, "epochs": "x"},
+        "callbacks": {"best_models": [{"monitor": "loss"}, 5, {"monitor": "loss"}]},
+    }
+    assert [path for path, _, _ in cross_field_problems(raw)] == [
+        ("training", "global_batch_size"),
+        ("callbacks", "best_models", 2, "monitor"),
+    ]
+
+
+@pytest.mark.parametrize("raw", [None, 5, [], {}, {"training": 5, "callbacks": 5}, {"workers": True}])
+def test_what_cannot_be_compared_has_no_problem_between_fields(raw: object) -> None:
+    assert cross_field_problems(raw) == []
+
+
+names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
+parameters = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+experiments = st.builds(
+    Experiment,
+    name=st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True),
+    spec=st.builds(
+        ExperimentSpec,
+        workers=st.sampled_from([1, 2, 3]),
+        training=st.builds(
+            TrainingSpec,
+            model=names.map(lambda name: f"{name}.py:build"),
+            data=names.map(lambda name: f"package.{name}:load"),
+            parameters=st.dictionaries(st.text(), parameters, max_size=3),
+            epochs=st.integers(1, 100),
+            global_batch_size=st.sampled_from([6, 12]),
+            threads=st.just("auto") | st.integers(1, 8),
+            steps_per_epoch=st.none() | st.integers(1, 9),
+        ),
+        callbacks=st.builds(
+            CallbacksSpec,
+            early_stopping=st.none() | st.builds(EarlyStopping, baseline=st.none() | st.integers(0, 9)),
+            reduce_lr_on_plateau=st.none() | st.builds(ReduceLROnPlateau, factor=st.sampled_from([0.1, 0.5])),
+            best_models=st.lists(names, unique=True, max_size=3).map(
+                lambda monitors: tuple(BestModel(monitor=monitor) for monitor in monitors)
+            ),
+            csv_log=st.booleans(),
+            custom=st.lists(names.map(lambda name: f"a.py:{name}"), max_size=2).map(tuple),
+        ),
+    ),
+)
+
+
+@given(experiments)
+def test_an_experiment_survives_its_dump(experiment: Experiment) -> None:
+    dump = json.loads(json.dumps(experiment.model_dump(mode="json")))
+    assert Experiment.model_validate(dump) == experiment
+    document = json.loads(json.dumps(experiment.document()))
+    assert ExperimentDocument.model_validate(document).experiment() == experiment
