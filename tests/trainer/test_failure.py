@@ -21,7 +21,7 @@ _LostPeer.__name__ = "UnavailableError"
 def described(error: BaseException, folder: Path) -> Failed:
     try:
         raise error
-    except (Exception, SystemExit) as raised:
+    except (Exception, SystemExit) as raised:  # noqa: BLE001 - every kind is a case here
         return describe(raised, folder, 1)
 
 
