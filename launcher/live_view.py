@@ -1,5 +1,6 @@
 """What `perdure run` shows while it trains: a bar on a terminal, one plain line per epoch elsewhere."""
 
+import re
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,10 @@ from trainer.contract.messages import EpochFinished, Message, Ready, Started
 from trainer.contract.messages import Progress as Position
 
 
+# TensorFlow prints these whatever TF_CPP_MIN_LOG_LEVEL says, since it does so before it sets its log up.
+_CHATTER = re.compile(r"I\d{4} \d\d:\d\d:\d\d|I0000 |WARNING: All log messages before absl::InitializeLog")
+
+
 class LiveView:
     """Shows the output of workers and the course of training on one console.
 
@@ -18,12 +23,14 @@ class LiveView:
         console: Where to; on a terminal a bar stands below everything else.
         epochs: Epochs that the experiment allows.
         workers: How many workers there are.
+        chatter: Whether to show what TensorFlow's runtime logs at level INFO.
     """
 
-    def __init__(self, console: Console, epochs: int, workers: int) -> None:
+    def __init__(self, console: Console, epochs: int, workers: int, *, chatter: bool = False) -> None:
         self._console = console
         self._epochs = epochs
         self._workers = workers
+        self._chatter = chatter
         self._started = 0
         self._seconds: list[float] = []
         self._steps: dict[str, int] = {}
@@ -49,7 +56,8 @@ class LiveView:
 
     def line(self, worker: int, text: str) -> None:
         """Shows a line that a worker printed, with the worker's number before it."""
-        self._print(f"[worker {worker}] {text}")
+        if self._chatter or not _CHATTER.match(text):
+            self._print(f"[worker {worker}] {text}")
 
     def told(self, message: Message) -> None:
         """Shows what a worker says of its progress."""

@@ -1,6 +1,7 @@
 """`perdure run`: trains an experiment on this machine, one process per worker."""
 
 import json
+import os
 import secrets
 import time
 from datetime import UTC, datetime
@@ -49,7 +50,8 @@ def run_command(
             addresses=ports.addresses,
         )
         click.echo(report.plan(plan) + "\n")
-        with LiveView(console, loaded.spec.training.epochs, loaded.spec.workers) as view:
+        chatter = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
+        with LiveView(console, loaded.spec.training.epochs, loaded.spec.workers, chatter=chatter) as view:
             outcome = local.run(plan, view)
     click.echo(report.ending(plan, outcome), err=outcome.failure is not None)
     return outcome.exit_code

@@ -57,3 +57,18 @@ def test_a_bar_below_the_lines_on_a_terminal() -> None:
     assert "epoch 2/20 training, step 2" in text or "━" in text
     assert "[worker 1] a [bold]line[/bold] of output :smile: " in text
     assert text.count("epoch  1/20  loss 0.5000") == 1
+
+
+def test_what_tensorflow_logs_for_itself_is_shown_only_on_demand() -> None:
+    lines = [
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+        "I0000 00:00:1795544095.565917    5442 port.cc:153] oneDNN custom operations are on.",
+        "W0000 00:00:1795544095.565917    5442 port.cc:153] a warning",
+        "In my own words",
+    ]
+    for chatter, expected in ((False, lines[2:]), (True, lines)):
+        text = io.StringIO()
+        with LiveView(Console(file=text, soft_wrap=True), 1, 1, chatter=chatter) as view:
+            for line in lines:
+                view.line(0, line)
+        assert text.getvalue().splitlines() == [f"[worker 0] {line}" for line in expected]
