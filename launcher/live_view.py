@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColum
 from trainer.contract.messages import EpochFinished, Message, Ready, Started
 from trainer.contract.messages import Progress as Position
 
-
 # TensorFlow prints these whatever TF_CPP_MIN_LOG_LEVEL says, since it does so before it sets its log up.
 _CHATTER = re.compile(r"I\d{4} \d\d:\d\d:\d\d|I0000 |WARNING: All log messages before absl::InitializeLog")
 
