@@ -2,8 +2,8 @@
 
 Importing TensorFlow takes seconds per process, so a group runs many cases one after the other. A case is a
 function `(Context) -> JSON-able result` in a dictionary `CASES` of a module. A case that one worker leaves
-with an error while the others wait for it in a collective would stop the group for ever: the group is then
-killed, the case is reported as hung, and a fresh group goes on with the case after it.
+with an error can leave the others in a collective for ever: the group is then killed, the case has failed,
+and a fresh group goes on with the case after it.
 """
 
 import argparse
@@ -26,6 +26,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 START_UP_SECONDS = 60.0
+# How long the others may take to fail as well once one worker has.
+ERROR_SECONDS = 15.0
 POLL_SECONDS = 0.05
 
 
@@ -270,24 +272,30 @@ def run_cases(
 
 
 def _watch(group: Group, names: Sequence[str], case_seconds: float) -> dict[str, Outcome]:
-    """Follows a group until its last case, or until a case hangs or ends a worker; that case is the last."""
+    """Follows a group to its last case or the first that fails: what comes after could suffer from it."""
     workers = range(len(group.processes))
     done = 0
     deadline = time.monotonic() + START_UP_SECONDS + case_seconds
     while True:
-        ended = [process.poll() for process in group.processes]
+        ended = any(process.poll() is not None for process in group.processes)
         reports = [group.reports(worker) for worker in workers]
         progress = min(map(len, reports))
-        outcomes = {name: _outcome(reports, index) for index, name in enumerate(names[:progress])}
+        outcomes: dict[str, Outcome] = {}
+        for index, name in enumerate(names[:progress]):
+            outcomes[name] = _outcome(reports, index)
+            if outcomes[name].error:
+                return outcomes
         if progress == len(names):
             return outcomes
         if progress > done:
             done = progress
             deadline = time.monotonic() + case_seconds
+        errors = [lines[progress].get("error", "") for lines in reports if len(lines) > progress]
+        if any(errors):
+            deadline = min(deadline, time.monotonic() + ERROR_SECONDS)
         late = time.monotonic() > deadline
-        if late or any(code is not None for code in ended):
-            errors = [lines[progress].get("error", "") for lines in reports if len(lines) > progress]
-            reason = f"hung for {case_seconds:.0f} s" if late else "a worker ended"
+        if late or ended:
+            reason = "a worker ended" if ended else "a worker hangs"
             details = "\n".join([*filter(None, errors), group.output()])
             outcomes[names[progress]] = Outcome(error=f"{names[progress]}: {reason}\n{details}")
             return outcomes

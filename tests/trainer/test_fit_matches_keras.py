@@ -36,6 +36,7 @@ ROWS = 52  # 16 does not divide it: 4 batches, the last one of 4 rows
 
 Builder = Callable[[], Any]
 Arguments = Callable[[int], dict[str, Any]]
+Call = tuple[str, int | None, dict[str, Any]]
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -43,7 +44,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[tuple[str, int | None, dict[str, Any]]] = []
+        self.calls: list[Call] = []
 
     def note(self, hook: str, index: int | None, logs: Any) -> None:
         self.calls.append((hook, index, dict(logs or {})))
@@ -393,6 +394,11 @@ class Case:
     tolerance: float = 1e-6
 
 
+# An execution holds steps of equal numbers of rows only, and its end is told with the index of its last step;
+# Keras's may be past the last batch.
+OTHER_EXECUTIONS = ("steps_per_execution_rest", "steps_per_execution_dataset", "steps_per_execution_unequal")
+
+
 CASES: dict[str, Case] = {
     "plain": Case(),
     "plain_run_ahead": Case(recorder=Recorder),
@@ -442,7 +448,8 @@ CASES: dict[str, Case] = {
     "run_eagerly": Case(compiled(run_eagerly=True), validated(21)),
     "jit_compile_off": Case(compiled(jit_compile=False), validated(21)),
     "jit_compile_on": Case(compiled(jit_compile=True), validated(21)),
-    "steps_per_execution": Case(compiled(steps_per_execution=2), validated(32)),
+    "steps_per_execution": Case(compiled(steps_per_execution=2), lambda _: validated(32)(64)),
+    "steps_per_execution_unequal": Case(compiled(steps_per_execution=2), validated(21)),
     "steps_per_execution_rest": Case(compiled(steps_per_execution=3), validated(21)),
     "steps_per_execution_run_ahead": Case(compiled(steps_per_execution=3), validated(21), Recorder),
     "steps_per_execution_dataset": Case(compiled(steps_per_execution=3), dataset()),
@@ -524,7 +531,7 @@ def outcome_of(case: Case, fit: Callable[..., Any], folder: Path, text: Any) -> 
         "files": {path.name: path.read_text() if path.suffix == ".csv" else "" for path in folder.iterdir()},
         "weights": model.get_weights(),
         "variables": [np.asarray(v) for v in model.optimizer.variables],
-        "console": re.sub(r"\x1b\[\S*m|[\b\r]|\d+m?s(/step)?", "", text.readouterr().out),
+        "console": re.sub(r"\x1b\[\S*m|[\b\r]|\d+[mu]?s(/step)?", "", text.readouterr().out),
     }
 
 
@@ -542,7 +549,8 @@ def difference(actual: Any, expected: Any) -> float:
 
 def _differences(actual: dict[str, Any], expected: dict[str, Any]) -> dict[str, float]:
     found = {key: difference(actual["history"][key], expected["history"][key]) for key in expected["history"]}
-    for kind in ("weights", "variables"):
+    # Keras makes an optimizer's slots in the first step; here they are there before it.
+    for kind in ("weights", "variables") if expected["history"] else ("weights",):
         assert len(actual[kind]) == len(expected[kind])
         pairs = zip(actual[kind], expected[kind], strict=True)
         found[kind] = max((difference(one, other) for one, other in pairs), default=0.0)
@@ -554,8 +562,18 @@ def _differences(actual: dict[str, Any], expected: dict[str, Any]) -> dict[str, 
     return {**found, "logs of hooks": max(logs, default=0.0)}
 
 
-def _call_shapes(outcome: dict[str, Any]) -> list[tuple[str, int | None, list[str]]]:
-    return [(hook, index, sorted(logs)) for hook, index, logs in outcome["calls"]]
+def _comparable(calls: list[Call], batches: bool) -> list[Call]:
+    """Drops a batch that Keras begins before it finds that there are no more; all batches where asked."""
+    kept = [call for call in calls if batches or "batch" not in call[0]]
+    return [
+        call
+        for call, after in zip(kept, [*kept[1:], ("", None, {})], strict=True)
+        if not call[0].endswith("batch_begin") or after[0].endswith("batch_end")
+    ]
+
+
+def _call_shapes(calls: list[Call]) -> list[tuple[str, int | None, list[str]]]:
+    return [(hook, index, sorted(logs)) for hook, index, logs in calls]
 
 
 @pytest.mark.filterwarnings("ignore:.*ran out of data:UserWarning")
@@ -570,7 +588,9 @@ def test_fit_gives_what_keras_gives(
         folder.mkdir()
         outcomes.append(outcome_of(case, fit, folder, capsys))
     expected, actual = outcomes
-    assert _call_shapes(actual) == _call_shapes(expected)
+    for outcome in outcomes:
+        outcome["calls"] = _comparable(outcome["calls"], name not in OTHER_EXECUTIONS)
+    assert _call_shapes(actual["calls"]) == _call_shapes(expected["calls"])
     for kind in ("epochs", "params", "stop_training", "files"):
         assert actual[kind] == expected[kind], kind
     assert list(actual["history"]) == list(expected["history"])
@@ -650,9 +670,8 @@ def test_evaluate_gives_what_keras_gives(name: str) -> None:
         actual, expected = list(actual.values()), list(expected.values())
     pairs = zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True)
     assert all(difference(one, other) <= 1e-6 for one, other in pairs)
-    assert [(hook, index, sorted(logs)) for hook, index, logs in calls] == [
-        (hook, index, sorted(logs)) for hook, index, logs in expected_calls
-    ]
+    batches = name != "steps_per_execution"
+    assert _call_shapes(_comparable(calls, batches)) == _call_shapes(_comparable(expected_calls, batches))
 
 
 PREDICTED: dict[str, tuple[Builder, Arguments]] = {
@@ -683,4 +702,5 @@ def test_predict_gives_what_keras_gives(name: str) -> None:
     keras.tree.assert_same_structure(expected, actual)
     for one, other in zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True):
         assert difference(one, other) <= 1e-6
-    assert calls == expected_calls
+    batches = name != "steps_per_execution"
+    assert _comparable(calls, batches) == _comparable(expected_calls, batches)
