@@ -3,7 +3,30 @@
 import re
 from dataclasses import dataclass
 
+_CHECKPOINT_NAME = re.compile(r"(?P<step>0|[1-9]\d*)-(?P<attempt>[1-9]\d*)")
 _BEST_NAME = re.compile(r"(?P<epoch>\d+)-(?P<value>.+)(?P<suffix>\.keras|\.weights\.h5)")
+
+
+@dataclass(frozen=True)
+class CheckpointId:
+    """Names a checkpoint within its run.
+
+    Attributes:
+        step: Steps of the run that were done when it was taken; grows along a line of parents.
+        attempt: The attempt that took it, from 1.
+    """
+
+    step: int
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.step}-{self.attempt}"
+
+    @classmethod
+    def parse(cls, name: str) -> "CheckpointId | None":
+        """The checkpoint that a directory of this name holds; None where the name is none of ours."""
+        match = _CHECKPOINT_NAME.fullmatch(name)
+        return cls(int(match["step"]), int(match["attempt"])) if match else None
 
 
 @dataclass(frozen=True)
@@ -50,6 +73,36 @@ class RunDirectory:
     def tensorboard(self) -> str:
         """The directory to point TensorBoard at."""
         return self._join("logs/tensorboard")
+
+    @property
+    def checkpoints(self) -> str:
+        """Where the checkpoints lie, a directory each."""
+        return self._join("checkpoints")
+
+    def checkpoint(self, checkpoint: CheckpointId) -> str:
+        """The directory of one checkpoint; it exists only once its manifest does."""
+        return f"{self.checkpoints}/{checkpoint}"
+
+    @property
+    def attempts(self) -> str:
+        """Where the attempts' records lie, a directory each."""
+        return self._join("attempts")
+
+    def attempt_taken(self, attempt: int) -> str:
+        """Create-only: who leads this attempt. A leader that meets a higher number writes no more."""
+        return f"{self.attempts}/{attempt}/taken"
+
+    def attempt_resumed(self, attempt: int) -> str:
+        """Create-only: the checkpoint that this attempt went on from, or that it began from nothing."""
+        return f"{self.attempts}/{attempt}/resumed"
+
+    def attempt_committed(self, attempt: int) -> str:
+        """Create-only: this attempt has committed a checkpoint, whatever became of it since."""
+        return f"{self.attempts}/{attempt}/committed"
+
+    def attempt_ended(self, attempt: int) -> str:
+        """Create-only: why this attempt ended, and its first and last completed step."""
+        return f"{self.attempts}/{attempt}/ended"
 
     def best_directory(self, monitor: str) -> str:
         """Where the best models by `monitor` lie."""

@@ -9,11 +9,12 @@ from trainer.storage.errors import (
     StoreFullError,
     UnsupportedStoreError,
 )
-from trainer.storage.store import Store, open_store
+from trainer.storage.store import Buffer, Store, open_store
 
 __all__ = [
     "AlreadyExistsError",
     "BackgroundWriter",
+    "Buffer",
     "NotFoundError",
     "PermissionDeniedError",
     "StorageError",

@@ -8,13 +8,15 @@ import contextlib
 import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import fsspec
 
 from trainer.storage.errors import UnsupportedStoreError, translate
+
+Buffer = bytes | memoryview
 
 _TEMPORARY_PREFIX = ".perdure-"
 _TEMPORARY_SUFFIX = ".tmp"
@@ -33,12 +35,21 @@ class Store(Protocol):
             AlreadyExistsError: If it exists, whoever created it; exactly one of several creators succeeds.
         """
 
+    def put_pieces(self, url: str, pieces: Iterable[Buffer]) -> None:
+        """Writes the whole object from its pieces, one after the other, as `put` does.
+
+        What `pieces` raises ends the write, and leaves an older object as it was.
+        """
+
     def get(self, url: str) -> bytes:
         """Reads the whole object.
 
         Raises:
             NotFoundError: If it does not exist.
         """
+
+    def children(self, url: str) -> list[str]:
+        """Names of objects and prefixes directly below the prefix, sorted; empty directories too."""
 
     def list(self, url: str) -> list[str]:
         """Paths of all objects below the prefix, relative to it, sorted; empty where there is none."""
@@ -48,6 +59,9 @@ class Store(Protocol):
 
     def delete(self, url: str) -> None:
         """Deletes the object; one that does not exist is no error."""
+
+    def delete_all(self, url: str) -> None:
+        """Deletes all objects below the prefix, in the order of `list`, and an empty directory itself."""
 
 
 def open_store(url: str) -> Store:
@@ -90,10 +104,24 @@ class FsspecStore:
         with _translated(url):
             self._fs.pipe_file(self._path(url), data, mode="create")
 
+    def put_pieces(self, url: str, pieces: Iterable[Buffer]) -> None:
+        """See `Store.put_pieces`; the pieces are joined in memory."""
+        self.put(url, b"".join(pieces))
+
     def get(self, url: str) -> bytes:
         """See `Store.get`."""
         with _translated(url):
             return bytes(self._fs.cat_file(self._path(url)))
+
+    def children(self, url: str) -> list[str]:
+        """See `Store.children`."""
+        try:
+            found = self._fs.ls(self._path(url), detail=False)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise translate(error, url) from error
+        return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in found if not _is_temporary(path))
 
     def list(self, url: str) -> list[str]:
         """See `Store.list`."""
@@ -116,6 +144,14 @@ class FsspecStore:
         except OSError as error:
             raise translate(error, url) from error
 
+    def delete_all(self, url: str) -> None:
+        """See `Store.delete_all`."""
+        for path in self.list(url):
+            self.delete(f"{url}/{path}")
+        with _translated(url), contextlib.suppress(FileNotFoundError):
+            # Also what a killed writer left behind, and the directory, where the store has directories.
+            self._fs.rm(self._path(url), recursive=True)
+
     def _path(self, url: str) -> str:
         return str(self._fs._strip_protocol(url))  # fsspec documents it for implementations and callers
 
@@ -129,9 +165,13 @@ class LocalStore(FsspecStore):
 
     def put(self, url: str, data: bytes) -> None:
         """Writes a temporary file beside the object, syncs it, and moves it into place."""
+        self.put_pieces(url, (data,))
+
+    def put_pieces(self, url: str, pieces: Iterable[Buffer]) -> None:
+        """As `put`, from pieces that are never joined in memory."""
         with _translated(url):
             path = self._path(url)
-            temporary = _write_temporary(path, data)
+            temporary = _write_temporary(path, pieces)
             try:
                 os.replace(temporary, path)
             except OSError:
@@ -147,7 +187,7 @@ class LocalStore(FsspecStore):
         """
         with _translated(url):
             path = self._path(url)
-            temporary = _write_temporary(path, data)
+            temporary = _write_temporary(path, (data,))
             try:
                 os.link(temporary, path)
             except OSError as error:
@@ -159,8 +199,8 @@ class LocalStore(FsspecStore):
             _sync_directory(os.path.dirname(path))
 
 
-def _write_temporary(path: str, data: bytes) -> str:
-    """Writes `data`, synced, to a new file in the directory of `path`, and returns its name.
+def _write_temporary(path: str, pieces: Iterable[Buffer]) -> str:
+    """Writes `pieces`, synced, to a new file in the directory of `path`, and returns its name.
 
     Its name shows nothing of the object's, so that no reader that goes by names takes it for one.
     """
@@ -173,10 +213,10 @@ def _write_temporary(path: str, data: bytes) -> str:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with open(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+    except BaseException:
         os.unlink(temporary)
         raise
     return temporary

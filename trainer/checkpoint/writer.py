@@ -1,0 +1,185 @@
+"""Writes checkpoints on a thread of its own while training goes on."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.checkpoint.catalog import attempts_in, checkpoints_in
+from trainer.checkpoint.format import MANIFEST, Header, write_checkpoint
+from trainer.checkpoint.tensor_file import Array
+from trainer.contract.position import Position
+from trainer.contract.run_directory import CheckpointId, RunDirectory
+from trainer.policies.retention import expired_checkpoints
+from trainer.storage import AlreadyExistsError, Store
+
+
+class WriterBusyError(RuntimeError):
+    """A checkpoint was handed over while the one before is being written."""
+
+
+class FencedError(RuntimeError):
+    """A later attempt has been taken: this one must write no more."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a writer goes on from.
+
+    Attributes:
+        run: The run's name.
+        experiment: Digest of the experiment and its code.
+        attempt: The number of this attempt.
+        checkpoints: Committed checkpoints of the current line, newest first; the first is the parent of what
+            is written next. `Found.line` has them.
+    """
+
+    run: str
+    experiment: str
+    attempt: int
+    checkpoints: tuple[CheckpointId, ...] = ()
+
+
+class CheckpointWriter:
+    """One checkpoint at a time, committed, then the expired ones deleted.
+
+    The arrays belong to the writer until it is idle again; there is one set of them, since a second would
+    double the memory that checkpoints cost. So where a save is due while `busy`, the caller skips it and says
+    so; a save that a stop demands is preceded by `flush`, which waits for the one being written.
+
+    A write that fails is reported and dropped: what it was to hold is overwritten by then. The last good
+    checkpoint stays, and the next save is the next try, with newer content.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        directory: RunDirectory,
+        line: Line,
+        *,
+        keep: int,
+        on_committed: Callable[[CheckpointId, float], None] = lambda _checkpoint, _seconds: None,
+        on_failed: Callable[[CheckpointId, Exception], None] = lambda _checkpoint, _error: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Makes an idle writer.
+
+        Args:
+            store: Where the run lies.
+            directory: The run's paths.
+            line: What it goes on from.
+            keep: How many checkpoints of the line to keep.
+            on_committed: Told of every commit, with the seconds it took, on the writer's thread.
+            on_failed: Told of every failure, on the writer's thread; `FencedError` among them. A failure to
+                delete expired checkpoints is reported by the checkpoint after whose commit it happened.
+            clock: Seconds since 1970.
+        """
+        self._store = store
+        self._directory = directory
+        self._line = line
+        self._committed: list[CheckpointId] = list(line.checkpoints)
+        self._keep = keep
+        self._on_committed = on_committed
+        self._on_failed = on_failed
+        self._clock = clock
+        self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is being written: its arrays must not change."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def committed(self) -> Sequence[CheckpointId]:
+        """The committed checkpoints of the line, newest first; read it while the writer is idle."""
+        return tuple(self._committed)
+
+    def submit(
+        self, tensors: Mapping[str, Array], state: Mapping[str, Any], step: int, position: Position
+    ) -> None:
+        """Hands a checkpoint over and returns at once. For the arguments see `write_checkpoint`.
+
+        A step that this attempt has committed already is done: there is nothing newer to write.
+
+        Raises:
+            WriterBusyError: If one is being written.
+        """
+        if self.busy:
+            raise WriterBusyError(f"checkpoint of step {step}: the one before is still being written")
+        checkpoint = CheckpointId(step, self._line.attempt)
+        self._failure = None
+        if checkpoint in self._committed:
+            return
+        parent = self._committed[0] if self._committed else None
+        header = Header(self._line.run, self._line.experiment, checkpoint, parent, position)
+        # Not a daemon: a process that ends by an exception finishes the checkpoint that it has begun.
+        self._thread = threading.Thread(
+            target=self._run, args=(header, tensors, state), name="perdure-checkpoint"
+        )
+        self._thread.start()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Waits until the writer is idle.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether it is idle, and the last checkpoint handed over is committed.
+        """
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return not self.busy and self._failure is None
+
+    def _run(self, header: Header, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> None:
+        began = time.monotonic()
+        try:
+            write_checkpoint(
+                self._store,
+                self._directory,
+                header,
+                tensors,
+                state,
+                clock=self._clock,
+                may_commit=self._refuse_if_fenced,
+            )
+            self._mark_committed(header.checkpoint)
+        except Exception as error:  # noqa: BLE001  # training goes on; nothing is hidden: it is reported
+            self._failure = error
+            self._on_failed(header.checkpoint, error)
+            return
+        self._committed.insert(0, header.checkpoint)
+        self._on_committed(header.checkpoint, time.monotonic() - began)
+        try:
+            self._prune()
+        except Exception as error:  # noqa: BLE001  # the checkpoint is good; this is reported
+            self._on_failed(header.checkpoint, error)
+
+    def _refuse_if_fenced(self) -> None:
+        attempt = self._line.attempt
+        later = (n for n in attempts_in(self._store, self._directory) if n > attempt)
+        if any(self._store.exists(self._directory.attempt_taken(n)) for n in later):
+            raise FencedError(f"attempt {attempt} is over: a later one has been taken")
+
+    def _mark_committed(self, checkpoint: CheckpointId) -> None:
+        # Once per attempt: a run whose checkpoints are all lost is thereby told from one that never had any.
+        if any(known.attempt == checkpoint.attempt for known in self._committed):
+            return
+        url = self._directory.attempt_committed(checkpoint.attempt)
+        try:
+            self._store.create(url, json.dumps({"step": checkpoint.step}).encode())
+        except AlreadyExistsError:
+            return
+
+    def _prune(self) -> None:
+        self._refuse_if_fenced()
+        stored = checkpoints_in(self._store, self._directory)
+        for checkpoint in expired_checkpoints(stored, self._committed, self._keep):
+            url = self._directory.checkpoint(checkpoint)
+            # The manifest first: what is only half deleted does not exist, and is not taken for damage.
+            self._store.delete(f"{url}/{MANIFEST}")
+            self._store.delete_all(url)
+        del self._committed[self._keep :]
