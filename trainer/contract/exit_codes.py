@@ -7,7 +7,8 @@ class ExitCode(IntEnum):
     """How a process ended, in the numbers of sysexits.h where it has one.
 
     A launcher never repeats a run that ended with one of 64, 65, 70, 77 and 78: the same thing would happen
-    again. Any other end may be a disruption, after which a new attempt is worth while.
+    again (70 is what the leader of the group ends with once it is sure of that). Any other end may be a
+    disruption, after which a new attempt is worth while.
     """
 
     OK = 0
@@ -19,7 +20,11 @@ class ExitCode(IntEnum):
     DATA = 65
     """What a run should read cannot be used: no valid checkpoint, damaged or unusable data."""
     SOFTWARE = 70
-    """The experiment's own code raised an exception."""
+    """The experiment's own code raised an exception, or the budget of failures is spent."""
+    INCOMPLETE = 75
+    """The group stayed incomplete for too long; the run goes on when started again."""
+    FENCED = 76
+    """Another leader has taken over the run; this one has written nothing since."""
     NO_PERMISSION = 77
     """The storage refuses to be read or written."""
     CONFIG = 78
@@ -27,4 +32,8 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
     """Ended by Ctrl-C (128 + SIGINT)."""
     TERMINATED = 143
-    """Ended by SIGTERM (128 + SIGTERM)."""
+    """Ended by SIGTERM (128 + SIGTERM), or stopped: the run goes on when started again."""
+
+
+NEVER_REPEATED = frozenset({ExitCode.USAGE, ExitCode.DATA, ExitCode.NO_PERMISSION, ExitCode.CONFIG})
+"""What a training process ends with where another attempt would end the same way at once."""

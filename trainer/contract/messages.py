@@ -1,14 +1,18 @@
-"""What a training process and whoever started it say to each other: JSON, one message a line.
+"""What a supervisor says to its training process, and to whoever started it: JSON, one message a line.
 
-Both directions use one stream socket that the training process inherits. The first line is an `Assignment`;
-from then on the training process reports, and a `Leave` tells one that has finished that all others have
-finished too. The end of the stream means that the other side is gone.
+Each pair uses one stream socket that the started process inherits. A training process is told to `Prepare`,
+then what to do by an `Assignment`; from then on it reports. Without an `Assignment` it waits: a standby. The
+end of the stream means that the other side is gone. What supervisors say to each other is in
+`trainer.contract.link_messages`.
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from pydantic import TypeAdapter
 
 
 class Origin(StrEnum):
@@ -35,6 +39,9 @@ class Assignment:
         run_directory: URL of the run's directory.
         worker: Zero-based number of this worker.
         workers: How many there are.
+        attempt: Number of the attempt; every commit carries it.
+        addresses: `host:port` of every training process, for TF_CONFIG; empty leaves the variable alone.
+        resume: Whether to go on from the newest checkpoint, if there is one.
     """
 
     folder: str
@@ -43,6 +50,56 @@ class Assignment:
     run_directory: str
     worker: int
     workers: int
+    attempt: int = 0
+    addresses: tuple[str, ...] = ()
+    resume: bool = False
+
+
+class Action(StrEnum):
+    """What all workers do once they have reached the target of a hold."""
+
+    SAVE = "save"
+    """Save, and go on."""
+    STOP = "stop"
+    """Save, wait until the save is committed, and train no further."""
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Import all that a training process needs, but nothing of the experiment's, and wait.
+
+    Attributes:
+        threads: Threads of one operation, pinned before TensorFlow is imported.
+    """
+
+    threads: int
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Begin no further ticket, and tell at once how many have begun.
+
+    Attributes:
+        attempt: A hold of another attempt than the process's own is dropped.
+        id: Number of the hold within the attempt.
+    """
+
+    attempt: int
+    id: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """Go on to the target, the same for all workers, and act there.
+
+    Attributes:
+        target: Tickets begun when to act.
+    """
+
+    attempt: int
+    id: int
+    target: int
+    action: Action
 
 
 @dataclass(frozen=True)
@@ -55,6 +112,13 @@ class Started:
     """The process runs and has read its assignment."""
 
     worker: int
+    pid: int
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A standby has imported everything."""
+
     pid: int
 
 
@@ -81,12 +145,16 @@ class Progress:
     Attributes:
         phase: A value of `trainer.contract.position.Phase`.
         step: Zero-based step of the phase.
+        begun: Tickets begun in this attempt.
+        doing: Phase of the ticket begun last; empty where unknown.
     """
 
     worker: int
     epoch: int
     phase: str
     step: int
+    begun: int = 0
+    doing: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +174,54 @@ class EpochFinished:
     learning_rate: float | None
     examples_per_second: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class Held:
+    """The answer to `Hold`: no further ticket begins.
+
+    Attributes:
+        begun: Tickets begun in this attempt.
+    """
+
+    attempt: int
+    id: int
+    begun: int
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The target of a release has been reached; what was asked for begins."""
+
+    attempt: int
+    id: int
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What was asked for at the target is done on this worker.
+
+    Attributes:
+        step: Global step that was saved; None where there was nothing to save yet.
+    """
+
+    attempt: int
+    id: int
+    step: int | None
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A checkpoint exists; sent by the chief.
+
+    Attributes:
+        step: Global step.
+        seconds: From the beginning of the capture to the commit.
+    """
+
+    step: int
+    attempt: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -139,15 +255,106 @@ class Failed:
     where: str = ""
 
 
-Message = Assignment | Leave | Started | Ready | Progress | EpochFinished | Finished | Failed
+@dataclass(frozen=True)
+class Supervise:
+    """What a supervisor is to do; its first line from whoever started it.
 
-_KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind
-    for kind in (Assignment, Leave, Started, Ready, Progress, EpochFinished, Finished, Failed)
-}
+    Attributes:
+        folder: Folder with the experiment's code, absolute.
+        experiment: The resolved experiment, as JSON data.
+        run: Name of the run.
+        run_directory: URL of the run's directory.
+        worker: Zero-based number of this worker; worker 0's supervisor leads.
+        workers: How many there are.
+        digest: Of experiment and code; supervisors with different ones refuse each other.
+        leader: `host:port` where worker 0's supervisor listens, as the others reach it.
+        listen: `host:port` that worker 0's supervisor binds; empty for `leader`.
+        host: This worker's own address, as the other training processes reach it.
+        port: Port of the training process; 0 takes a free one for each attempt.
+        grace: Seconds between SIGTERM and the end of this supervisor's patience with the save.
+        group_wait: Seconds a group may stay incomplete.
+        max_failures: Failures in a row that are retried.
+        devices: CUDA_VISIBLE_DEVICES for the training process; None leaves it alone.
+    """
+
+    folder: str
+    experiment: dict[str, Any]
+    run: str
+    run_directory: str
+    worker: int
+    workers: int
+    digest: str
+    leader: str
+    listen: str = ""
+    host: str = "127.0.0.1"
+    port: int = 0
+    grace: float = 25.0
+    group_wait: float = 900.0
+    max_failures: int = 8
+    devices: str | None = None
 
 
-def encode(message: Message) -> bytes:
+@dataclass(frozen=True)
+class Stop:
+    """End the whole run at one agreed place, saved; it goes on when started again."""
+
+
+@dataclass(frozen=True)
+class AttemptStarted:
+    """The leader has started an attempt on all workers."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class AttemptEnded:
+    """An attempt has ended before the run had.
+
+    Attributes:
+        kind: A value of `trainer.contract.attempts.CauseKind`.
+        worker: Where it began; None where that is nobody.
+        error: One line.
+        failure: What the training process reported, if it could.
+        retried: Whether another attempt follows.
+    """
+
+    attempt: int
+    kind: str
+    worker: int | None
+    error: str
+    failure: Failed | None = None
+    retried: bool = True
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the run, or this supervisor's part in it, ended; its last message.
+
+    Attributes:
+        exit_code: What the supervisor exits with.
+        reason: One line; empty where the code says it all.
+        result: What stands in result.json, if this is the leader and the run finished while it led.
+        failure: The cause, if the run failed.
+    """
+
+    worker: int
+    exit_code: int
+    reason: str = ""
+    result: dict[str, Any] | None = None
+    failure: Failed | None = None
+
+
+Message = (
+    Assignment | Prepare | Hold | Release | Leave | Started | Warm | Ready | Progress | EpochFinished
+    | Held | Reached | Saved | Committed | Finished | Failed
+    | Supervise | Stop | AttemptStarted | AttemptEnded | Ended
+)  # fmt: skip
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}
+
+
+def encode(message: Any) -> bytes:
     """Writes a message as one line; `decode` reads it back."""
     return json.dumps({"kind": type(message).__name__, **asdict(message)}).encode() + b"\n"
 
@@ -158,13 +365,21 @@ def decode(line: bytes) -> Message:
     Raises:
         ValueError: The line is no message of this version.
     """
+    message: Message = decode_as(line, _KINDS)
+    return message
+
+
+def decode_as(line: bytes, kinds: Mapping[str, type[Any]]) -> Any:
+    """Reads one line as one of `kinds`, by their names; fields of a later version are ignored.
+
+    Raises:
+        ValueError: The line is no such message.
+    """
     try:
         data = json.loads(line)
-        kind = _KINDS[data.pop("kind")]
-        if "origin" in data:
-            data["origin"] = Origin(data["origin"])
-        names = {each.name for each in fields(kind)}
-        return kind(**{name: value for name, value in data.items() if name in names})
+        kind = kinds[data.pop("kind")]
+        adapter = _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))
+        return adapter.validate_python(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"not a message: {line[:200]!r}") from error
 

@@ -1,0 +1,509 @@
+"""The leader's state machine: members, attempts, holds, failures, the end. Pure: events in, actions out.
+
+A run goes LOADING (what attempts there were) -> GATHERING (until every member is ready) -> TAKING (a number
+for the next attempt) -> RUNNING -> ENDING (its end is recorded) -> GATHERING again, or FINISHING (all are told,
+and acknowledge) -> DONE. A wish to stop or leave is fulfilled at once in GATHERING, when nothing is running.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from trainer.contract import link_messages as link
+from trainer.contract.attempts import AttemptRecord, CauseKind, order_of
+from trainer.contract.exit_codes import ExitCode
+from trainer.contract.link_messages import LinkMessage, Wish
+from trainer.contract.messages import (
+    Action as HoldAction,
+)
+from trainer.contract.messages import (
+    AttemptEnded,
+    AttemptStarted,
+    Committed,
+    Held,
+    Hold,
+    Progress,
+    Release,
+    Saved,
+)
+from trainer.contract.position import Phase, Position
+from trainer.policies.budget import RETRY, Verdict, judge
+from trainer.policies.stall import StallPatience
+from trainer.supervisor import cause, events
+from trainer.supervisor.cause import Cause
+from trainer.supervisor.holds import Round, Wanted, deadline_of
+
+GATHER_SECONDS = 0.4
+"""How long reports are gathered after the first failure, to find the cause among its consequences."""
+
+ACK_SECONDS = 30.0
+"""How long the leader waits for everybody to hear that the run has ended."""
+
+ASLEEP_SECONDS = 3.0
+"""A leader that was not woken for so long may have been replaced meanwhile."""
+
+
+class Stage(StrEnum):
+    """Where the group is."""
+
+    LOADING = "loading"
+    GATHERING = "gathering"
+    TAKING = "taking"
+    RUNNING = "running"
+    ENDING = "ending"
+    FINISHING = "finishing"
+    DONE = "done"
+
+
+@dataclass
+class Member:
+    """What the leader knows of one worker.
+
+    Attributes:
+        present: Whether it is linked.
+        ready: Whether no training process lives there and one can be started.
+        address: Where its next training process will listen.
+        sent: Highest attempt that was started over this link.
+        finished: Whether its training process has trained to the end of this attempt.
+        exited: Whether its training process of this attempt is dead.
+        acknowledged: Whether it knows that the run has ended.
+        progress: The last that it told in this attempt.
+        progress_at: When it told something new.
+    """
+
+    present: bool = False
+    ready: bool = False
+    address: str = ""
+    sent: int = 0
+    finished: bool = False
+    exited: bool = False
+    acknowledged: bool = False
+    progress: Progress | None = None
+    progress_at: float = 0.0
+
+
+class Group:
+    """All workers of one run, as their leader sees them.
+
+    Attributes:
+        stage: Where the group is.
+        attempt: Number of the running attempt, or of the last one.
+    """
+
+    def __init__(self, workers: int, max_failures: int, group_wait: float, now: float) -> None:
+        """Call `begin` next.
+
+        Args:
+            workers: How many members there are.
+            max_failures: Failures in a row that are retried.
+            group_wait: Seconds that the group may stay incomplete.
+            now: Monotonic seconds.
+        """
+        self.stage = Stage.LOADING
+        self.attempt = 0
+        self._members = [Member() for _ in range(workers)]
+        self._max_failures = max_failures
+        self._group_wait = group_wait
+        self._incomplete_since = now
+        self._woken_at = now
+        self._reserved: int | None = None
+        self._records: list[AttemptRecord] = []
+        self._wanted: list[Wanted] = []
+        self._round: Round | None = None
+        self._rounds = 0
+        self._causes: list[Cause] = []
+        self._gather_until: float | None = None
+        self._patience = StallPatience()
+        self._save_seconds = 0.0
+        self._committed: int | None = None
+        self._first: tuple[int, int, int] | None = None
+        self._last: tuple[int, int, int] | None = None
+        self._verdict: Verdict = RETRY
+        self._cause: Cause | None = None
+        self._ending: events.ExitLeader | None = None
+        self._finish_by = 0.0
+        self._actions: list[events.Action] = []
+
+    def begin(self) -> list[events.Action]:
+        """The first actions."""
+        return [events.ReadAttempts()]
+
+    @property
+    def highest(self) -> int:
+        """The highest attempt number that this leader owns or knows of."""
+        return self._reserved if self._reserved is not None else self.attempt
+
+    def handle(self, event: events.Event, now: float) -> list[events.Action]:
+        """Takes an event and returns what is to be done about it.
+
+        Args:
+            event: What happened.
+            now: Monotonic seconds; call with a `Tick` at least twice a second.
+        """
+        self._actions = []
+        if self.stage is Stage.DONE:
+            return []
+        self._take(event, now)
+        asleep, self._woken_at = now - self._woken_at, now
+        if asleep > ASLEEP_SECONDS and self.attempt and self.stage is Stage.RUNNING:
+            self._do(events.CheckFence(self.attempt))
+        return self._actions
+
+    def _take(self, event: events.Event, now: float) -> None:  # noqa: C901 - a table of events
+        match event:
+            case events.AttemptsRead():
+                self._loaded(event, now)
+            case events.AttemptTaken():
+                self._reserved = event.attempt
+                self.stage = Stage.GATHERING
+                self._advance(now)
+            case events.AttemptRefused():
+                self._fenced()
+            case events.EndRecorded():
+                self._recorded(event, now)
+            case events.FenceChecked():
+                if event.fenced:
+                    self._fenced()
+            case events.StoreFailed():
+                self._exit(events.ExitLeader(event.exit_code, event.error))
+            case events.Joined():
+                self._joined(event, now)
+            case events.Lost():
+                self._lost(event.worker, now)
+            case events.Said():
+                if self._members[event.worker].present:
+                    self._said(event.worker, event.message, now)
+            case events.Tick():
+                self._ticked(now)
+
+    # Members come and go.
+
+    def _joined(self, event: events.Joined, now: float) -> None:
+        if self._members[event.worker].present:
+            self._lost(event.worker, now)
+        acknowledged = self._members[event.worker].acknowledged
+        self._members[event.worker] = Member(present=True, acknowledged=acknowledged, progress_at=now)
+        if self.stage is not Stage.LOADING and event.attempt > self.highest:
+            self._fenced()
+        elif self.stage is Stage.FINISHING and self._ending is not None:
+            self._send(event.worker, link.RunEnded(self._ending.exit_code, self._ending.reason))
+
+    def _lost(self, worker: int, now: float) -> None:
+        member = self._members[worker]
+        if not member.present:
+            return
+        member.present = member.ready = False
+        self._wanted = [
+            each for each in self._wanted if each.worker != worker or each.request.wish is Wish.STOP
+        ]
+        if self.stage is Stage.RUNNING:
+            member.exited = True
+            self._failed(cause.of_loss(worker), now)
+        elif self.stage is Stage.FINISHING:
+            self._leave_if_heard(now)
+
+    def _said(self, worker: int, message: LinkMessage, now: float) -> None:
+        member = self._members[worker]
+        match message:
+            case link.MemberReady():
+                if message.after >= member.sent:
+                    member.ready, member.address = True, message.address
+                    self._advance(now)
+            case link.Request():
+                self._wanted.append(Wanted(worker, message, now + message.grace))
+                self._fulfil(now)
+            case link.Ack():
+                member.acknowledged = True
+                self._leave_if_heard(now)
+            case _:
+                # Whatever else is said is about an attempt, and about the running one or about none.
+                if self.stage is Stage.RUNNING and getattr(message, "attempt", None) == self.attempt:
+                    self._reported(worker, message, now)
+
+    # An attempt begins.
+
+    def _loaded(self, event: events.AttemptsRead, now: float) -> None:
+        if self.stage is not Stage.LOADING:
+            return
+        self._records = list(event.records)
+        self.attempt = event.highest
+        self._incomplete_since = now
+        self.stage = Stage.GATHERING
+        if event.finished:
+            self._finish(events.ExitLeader(ExitCode.OK, "the run had finished already"), now)
+        else:
+            self._advance(now)
+
+    def _advance(self, now: float) -> None:
+        """Goes on where nothing is running: fulfils wishes, or starts an attempt once all are ready."""
+        if self.stage is not Stage.GATHERING:
+            return
+        self._wanted = [each for each in self._wanted if each.request.wish is not Wish.SAVE]
+        if any(each.request.wish is Wish.STOP for each in self._wanted):
+            self._give_up_reserved()
+            self._finish(events.ExitLeader(ExitCode.TERMINATED, "stopped on request"), now)
+            return
+        leaving = sorted((each.worker for each in self._wanted), reverse=True)
+        self._wanted = []
+        for worker in leaving:
+            self._let_go(worker)
+        if self.stage is not Stage.GATHERING or not all(
+            each.present and each.ready for each in self._members
+        ):
+            return
+        if self._reserved is None:
+            self.stage = Stage.TAKING
+            self._do(events.TakeAttempt(self.attempt + 1))
+        else:
+            self._start(self._reserved, now)
+
+    def _let_go(self, worker: int) -> None:
+        self._members[worker].ready = False
+        # Until it joins anew, nothing that it says makes it ready.
+        self._members[worker].sent = self.highest + 1
+        if worker == 0:
+            self._give_up_reserved()
+            self.stage = Stage.DONE
+        self._send(worker, link.MayLeave())
+
+    def _give_up_reserved(self) -> None:
+        if self._reserved is not None:
+            record = AttemptRecord(self._reserved, CauseKind.STOPPED, error="stopped before it began")
+            self._do(events.RecordEnd(record))
+
+    def _start(self, attempt: int, now: float) -> None:
+        self.attempt, self._reserved = attempt, None
+        self.stage = Stage.RUNNING
+        self._round = self._gather_until = None
+        self._causes = []
+        self._first = self._last = self._committed = None
+        addresses = tuple(member.address for member in self._members)
+        for worker, member in enumerate(self._members):
+            member.ready = member.finished = member.exited = False
+            member.sent = attempt
+            member.progress, member.progress_at = None, now
+            self._send(worker, link.StartAttempt(attempt, addresses))
+        self._do(events.Announce(AttemptStarted(attempt)))
+
+    # An attempt runs.
+
+    def _reported(self, worker: int, message: LinkMessage, now: float) -> None:
+        member = self._members[worker]
+        match message:
+            case link.MemberProgress():
+                self._progressed(member, message.progress, now)
+            case link.MemberFinished():
+                self._member_finished(member, message.result, now)
+            case link.Exited():
+                member.exited = True
+                self._failed(cause.of_exit(worker, message), now)
+            case Committed():
+                self._committed = max(message.step, self._committed or 0)
+                self._save_seconds = message.seconds
+            case Held() | Saved():
+                self._answered(worker, message, now)
+            case _:
+                pass
+
+    def _progressed(self, member: Member, progress: Progress, now: float) -> None:
+        if member.progress is not None and member.progress == progress:
+            return
+        if member.progress is not None:
+            self._patience.progressed(_phase(member.progress), now - member.progress_at)
+        member.progress, member.progress_at = progress, now
+        place = order_of(Position(progress.epoch, Phase(progress.phase), progress.step))
+        self._first = place if self._first is None else self._first
+        self._last = place if self._last is None else max(self._last, place)
+
+    def _member_finished(self, member: Member, result: dict[str, Any] | None, now: float) -> None:
+        member.finished = True
+        if result is not None:
+            self._cause = None
+            self._ending = events.ExitLeader(ExitCode.OK, result=result)
+        if all(each.finished for each in self._members):
+            self._do(events.RecordEnd(self._record(CauseKind.FINISHED)))
+            self._finish(self._ending or events.ExitLeader(ExitCode.OK), now)
+        else:
+            self._act_if_done(now)
+
+    # All act at one place.
+
+    def _fulfil(self, now: float) -> None:
+        """Sees to the wishes: at once where nothing is running, by a hold where something is."""
+        if self.stage is Stage.GATHERING:
+            self._advance(now)
+        elif self.stage is Stage.RUNNING and self._wanted and self._gather_until is None:
+            if self._round is None:
+                self._rounds += 1
+                self._round = Round(self._rounds, len(self._members))
+                for worker in range(len(self._members)):
+                    self._send(worker, Hold(self.attempt, self._round.id))
+            if self._round.target is None:
+                self._round.deadline = deadline_of(self._wanted, self._save_seconds)
+
+    def _answered(self, worker: int, message: Held | Saved, now: float) -> None:
+        held = self._round
+        if held is None or message.id != held.id:
+            return
+        if isinstance(message, Saved):
+            held.take_saved(worker)
+        elif held.take_held(worker, message.begun, self._wanted) and held.target is not None and held.action:
+            self._wanted = []
+            for each in range(len(self._members)):
+                self._send(each, Release(self.attempt, held.id, held.target, held.action))
+        self._act_if_done(now)
+
+    def _act_if_done(self, now: float) -> None:
+        held = self._round
+        finished = {worker for worker, member in enumerate(self._members) if member.finished}
+        if held is None or not held.is_done(finished):
+            return
+        if held.action is HoldAction.SAVE:
+            self._round = None
+            self._fulfil(now)
+        elif held.saved:
+            self._end(
+                Cause(CauseKind.STOPPED, ExitCode.TERMINATED, None, "stopped on request, saved", 0), now
+            )
+
+    # An attempt ends.
+
+    def _failed(self, found: Cause, now: float) -> None:
+        self._causes.append(found)
+        if self._gather_until is None:
+            self._gather_until = now + GATHER_SECONDS
+        if all(member.exited for member in self._members):
+            self._end(cause.strongest(self._causes), now)
+
+    def _end(self, found: Cause, now: float) -> None:
+        if self._round is not None:
+            # The hold is over, what it was for is not.
+            self._wanted += self._round.covers
+            self._round = None
+        for worker in range(len(self._members)):
+            self._send(worker, link.EndAttempt(self.attempt))
+        record = self._record(found.kind, found)
+        self._verdict = judge([*self._records, record], self._max_failures)
+        stays = not self._verdict.retry or any(each.request.wish is Wish.STOP for each in self._wanted)
+        record = replace(record, ended_run=not self._verdict.retry)
+        self._records.append(record)
+        self._cause = found
+        self._incomplete_since = now
+        self.stage = Stage.ENDING
+        self._do(
+            events.Announce(
+                AttemptEnded(
+                    self.attempt, found.kind.value, found.worker, found.error, found.failure, not stays
+                )
+            )
+        )
+        self._do(events.RecordEnd(record))
+
+    def _record(self, kind: CauseKind, found: Cause | None = None) -> AttemptRecord:
+        return AttemptRecord(
+            attempt=self.attempt,
+            kind=kind,
+            exit_code=found.exit_code if found else ExitCode.OK,
+            worker=found.worker if found else None,
+            error=found.error if found else "",
+            where=found.failure.where if found and found.failure else "",
+            first=self._first,
+            last=self._last,
+            committed=self._committed,
+        )
+
+    def _recorded(self, event: events.EndRecorded, now: float) -> None:
+        if event.fenced:
+            self._fenced()
+        elif self.stage is not Stage.ENDING or event.attempt != self.attempt:
+            return
+        elif event.finished:
+            self._finish(self._ending or events.ExitLeader(ExitCode.OK), now)
+        elif self._verdict.retry:
+            self.stage = Stage.GATHERING
+            self._advance(now)
+        else:
+            failure = self._cause.failure if self._cause else None
+            ending = events.ExitLeader(self._verdict.exit_code, self._verdict.reason, failure=failure)
+            self._finish(ending, now)
+
+    # The run ends.
+
+    def _finish(self, ending: events.ExitLeader, now: float) -> None:
+        self.stage = Stage.FINISHING
+        self._ending = ending
+        self._finish_by = now + ACK_SECONDS
+        for worker in range(len(self._members)):
+            self._send(worker, link.RunEnded(ending.exit_code, ending.reason))
+        self._leave_if_heard(now)
+
+    def _leave_if_heard(self, now: float) -> None:
+        if self.stage is not Stage.FINISHING or self._ending is None:
+            return
+        # One that is not there may come back and ask; after a stop, or without a complete group, it need not.
+        patient = self._ending.exit_code not in (ExitCode.TERMINATED, ExitCode.INCOMPLETE)
+        waiting = [each for each in self._members if not each.acknowledged and (each.present or patient)]
+        if not waiting or now >= self._finish_by:
+            self._exit(self._ending)
+
+    def _fenced(self) -> None:
+        reason = "another leader has taken over the run"
+        self._exit(events.ExitLeader(ExitCode.FENCED, reason))
+
+    def _exit(self, ending: events.ExitLeader) -> None:
+        self.stage = Stage.DONE
+        self._do(ending)
+
+    def _ticked(self, now: float) -> None:
+        if self.stage in (Stage.GATHERING, Stage.TAKING):
+            if now - self._incomplete_since > self._group_wait:
+                self._give_up_reserved()
+                self._finish(
+                    events.ExitLeader(ExitCode.INCOMPLETE, "the group stayed incomplete for too long"), now
+                )
+        elif self.stage is Stage.FINISHING:
+            self._leave_if_heard(now)
+        elif self.stage is Stage.RUNNING:
+            self._ticked_running(now)
+
+    def _ticked_running(self, now: float) -> None:
+        if self._gather_until is not None:
+            if now >= self._gather_until:
+                self._end(cause.strongest(self._causes), now)
+        elif self._round and self._round.deadline is not None and now >= self._round.deadline:
+            self._end(
+                Cause(
+                    CauseKind.STOPPED, ExitCode.TERMINATED, None, "stopped on request, too late to save", 0
+                ),
+                now,
+            )
+        elif found := self._stalled(now):
+            self._end(found, now)
+
+    def _stalled(self, now: float) -> Cause | None:
+        for member in self._members:
+            phase = _phase(member.progress)
+            silent = now - member.progress_at
+            if not member.finished and silent > self._patience.limit(phase):
+                return cause.of_stall(self._furthest_behind(), phase.value, silent)
+        return None
+
+    def _furthest_behind(self) -> int:
+        """All stall when one does; it is the one that has begun the fewest tickets."""
+        behind = [
+            (member.progress.begun if member.progress else 0, worker)
+            for worker, member in enumerate(self._members)
+            if not member.finished
+        ]
+        return min(behind)[1]
+
+    def _send(self, worker: int, message: LinkMessage) -> None:
+        if self._members[worker].present:
+            self._do(events.Send(worker, message))
+
+    def _do(self, action: events.Action) -> None:
+        self._actions.append(action)
+
+
+def _phase(progress: Progress | None) -> Phase:
+    return Phase.BUILDING if progress is None else Phase(progress.doing or progress.phase)

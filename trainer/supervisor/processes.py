@@ -1,0 +1,204 @@
+"""The training process and its standby: started, heard, killed with all they started, and buried."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trainer.contract.messages import LineBuffer, Message, decode, encode
+
+_READ_BYTES = 1 << 16
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of whatever its descendants leave behind, as PID 1 is anyway; on Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+class ChildProcess:
+    """A process in a session of its own, so that it and all it starts can be killed as a group.
+
+    Attributes:
+        pid: Process id, and id of its process group and session.
+        status: Exit code, or minus the signal that killed it; None while it lives.
+        warm: Whether it has said that it has imported everything.
+        frozen_since: When it was stopped (SIGSTOP); None while it runs.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        hear: Callable[["ChildProcess", Message], None],
+    ) -> None:
+        """Starts the process; call it from the main thread, whose end would end the process.
+
+        Its output goes where the supervisor's goes.
+
+        Args:
+            command: The program and its arguments; `--channel` and `--parent` are added.
+            environment: All its environment variables.
+            hear: Takes what it says.
+        """
+        self.status: int | None = None
+        self.warm = False
+        self.frozen_since: float | None = None
+        self._hear = hear
+        self._lines = LineBuffer()
+        self._channel, theirs = socket.socketpair()
+        self._channel.setblocking(False)
+        self._unsent = b""
+        arguments = [*command, "--channel", str(theirs.fileno()), "--parent", str(os.getpid())]
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the command is ours
+                arguments,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=dict(environment),
+                start_new_session=True,
+            )
+        except OSError:
+            self._channel.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid = process.pid
+        # It is waited for by `Children.reap`, among all others; else this object would complain at its end.
+        process.returncode = 0
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._channel, self.read)
+
+    def tell(self, message: Message) -> None:
+        """Sends a message; one to a process that has gone is dropped, since its exit says more."""
+        self._unsent += encode(message)
+        self._write()
+
+    def read(self) -> None:
+        """Hears what has arrived."""
+        while True:
+            try:
+                data = self._channel.recv(_READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._loop.remove_reader(self._channel)
+                return
+            for line in self._lines.feed(data):
+                self._hear(self, decode(line))
+
+    def kill(self) -> None:
+        """Kills it and all in its group."""
+        # Until it is buried, its number is nobody else's.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Closes the line."""
+        self._loop.remove_reader(self._channel)
+        self._loop.remove_writer(self._channel)
+        self._channel.close()
+
+    def _write(self) -> None:
+        # A frozen process reads nothing; what it is told waits here, never this event loop.
+        try:
+            sent = self._channel.send(self._unsent)
+            self._unsent = self._unsent[sent:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""
+        if self._unsent:
+            self._loop.add_writer(self._channel, self._write)
+        else:
+            self._loop.remove_writer(self._channel)
+
+
+class Children:
+    """All child processes of a supervisor.
+
+    Args:
+        died: Is told of a child once it and its whole group are dead and buried.
+    """
+
+    def __init__(self, died: Callable[[ChildProcess], None]) -> None:
+        self._died = died
+        self._living: dict[int, ChildProcess] = {}
+
+    def start(self, *arguments: Any) -> ChildProcess:
+        """Starts a `ChildProcess`."""
+        child = ChildProcess(*arguments)
+        self._living[child.pid] = child
+        return child
+
+    def reap(self, now: float) -> None:
+        """Buries whoever has died; to be called at SIGCHLD.
+
+        Args:
+            now: Monotonic seconds, noted for a child that was stopped or goes on.
+        """
+        while self._bury_next():
+            pass
+        for child in list(self._living.values()):
+            self._look_at(child, now)
+
+    def kill_all(self) -> None:
+        """Kills every child; for the very end."""
+        for child in self._living.values():
+            child.kill()
+
+    @property
+    def pids(self) -> set[int]:
+        """Of all children that are not buried."""
+        return set(self._living)
+
+    def _bury_next(self) -> bool:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        if found is None:
+            return False
+        child = self._living.get(found.si_pid)
+        if child is not None:
+            child.status = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+            # What it said before its end says more than its status.
+            child.read()
+            # Its group's number is certainly its own only until it is buried.
+            child.kill()
+        os.waitpid(found.si_pid, 0)
+        return True
+
+    def _look_at(self, child: ChildProcess, now: float) -> None:
+        if child.status is None:
+            self._note_freeze(child, now)
+        elif not _group_lives(child.pid):
+            del self._living[child.pid]
+            child.close()
+            self._died(child)
+
+    def _note_freeze(self, child: ChildProcess, now: float) -> None:
+        flags = os.WSTOPPED | os.WCONTINUED | os.WNOHANG
+        while found := os.waitid(os.P_PID, child.pid, flags):
+            stopped = found.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED)
+            child.frozen_since = now if stopped else None
+
+
+def _group_lives(group: int) -> bool:
+    """Whether a process of the group is left: here, since orphans are adopted, or still under a dying parent."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
