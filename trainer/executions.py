@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data import Feed, Source, Step
+from trainer.data import Feed, Place, Source, Step
 from trainer.distribution import Topology, gather_objects
 from trainer.step import Metrics, ReplicaStep, python_values
 
@@ -26,9 +26,9 @@ def executions(steps: Iterator[Step], size: int) -> Iterator[list[Step]]:
         yield group
 
 
-def walk(source: Source, steps: int | None) -> Iterator[Step]:
-    """One pass over a source from its first step on, at most `steps` of it."""
-    feed = Feed(source, steps, repeat=False)
+def walk(source: Source, steps: int | None, first: int = 0) -> Iterator[Step]:
+    """One pass over a source from step `first` on, at most up to step `steps`."""
+    feed = Feed(source, steps, Place(0, first, first), repeat=False)
     try:
         yield from feed.epoch()
     finally:
@@ -48,3 +48,9 @@ def phase_logs(strategy: Any, metrics: Metrics, step: ReplicaStep, outputs: Any)
     mine = None if outputs is None else python_values(outputs)
     every = [logs for logs in gather_objects(strategy, mine) if logs is not None]
     return {name: float(np.mean([logs[name] for logs in every])) for name in every[0]}
+
+
+def logs_by_itself(step: ReplicaStep, metrics: Metrics) -> bool:
+    """Whether a step logs something else than the model's metrics, which keep their own state."""
+    names = step.log_names
+    return bool(names) and names != metrics.names

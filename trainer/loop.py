@@ -2,7 +2,7 @@
 
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -19,6 +19,7 @@ from trainer.hooks import Hooks
 from trainer.keras_private import agreeing_optimizers, build_symbolically
 from trainer.progress_bar import ProgressBar
 from trainer.step import ReplicaStep
+from trainer.tickets import Saves, Tickets
 from trainer.training import Training
 
 
@@ -43,6 +44,7 @@ def fit(
     *,
     seed: int | None = None,
     gate: Gate | None = None,
+    saves: Callable[[Any, Sequence[Any]], Saves] | None = None,
 ) -> keras.callbacks.History:
     """Trains a compiled model as `model.fit` does, also on MultiWorkerMirroredStrategy.
 
@@ -72,6 +74,7 @@ def fit(
         validation_freq: Validate every so many epochs, or after those of a list (counted from 1).
         seed: What the order depends on; drawn from Python's `random` unless given.
         gate: Told of every ticket.
+        saves: Given the model and all callbacks, opens what keeps the run's state; nothing does unless given.
 
     Returns:
         The history; `model.history` is the same.
@@ -89,7 +92,8 @@ def fit(
         shuffle=shuffle, seed=seed, class_weight=class_weight,
     )  # fmt: skip
     _prepare(model, strategy, source)
-    gate = gate or OpenGate()
+    every_callback = _callbacks(callbacks, history=True)
+    tickets = Tickets(gate or OpenGate(), saves(model, every_callback) if saves else None)
     validation = None
     if validation_data is not None:
         validation = Evaluation(
@@ -98,12 +102,12 @@ def fit(
                 validation_data, strategy, validation_batch_size or batch_size, validation_steps
             ),
             validation_steps,
-            gate,
+            tickets,
         )
     epochs, steps_per_epoch = _capped(epochs, steps_per_epoch)
     with agreeing_optimizers(model, Topology.of(strategy).replicas):
-        training = Training(model, source, validation, validation_freq, steps_per_epoch, gate)
-        return training.run(_callbacks(callbacks, history=True), initial_epoch, epochs, _verbosity(verbose))
+        training = Training(model, source, validation, validation_freq, steps_per_epoch, tickets)
+        return training.run(every_callback, initial_epoch, epochs, _verbosity(verbose))
 
 
 def evaluate(
@@ -129,13 +133,13 @@ def evaluate(
         x, y, sample_weight, strategy=strategy, training=False, batch_size=batch_size, steps=steps
     )
     _prepare(model, strategy, source)
-    evaluation = Evaluation(model, source, steps, gate or OpenGate())
+    evaluation = Evaluation(model, source, steps, Tickets(gate or OpenGate()))
     topology = Topology.of(strategy)
     params = {"verbose": _verbosity(verbose), "epochs": 1, "steps": steps or source.steps_per_pass}
     hooks = Hooks(_callbacks(callbacks, history=False), model, params, topology.is_chief)
     bar = ProgressBar(_verbosity(verbose) if topology.is_chief else 0, 1, params["steps"])
     bar.start()
-    logs = evaluation.run(hooks, 0, bar)
+    logs = evaluation.run(hooks, bar)
     bar.finish(logs)
     return logs if return_dict else model._flatten_metrics_in_order(logs)
 

@@ -161,6 +161,13 @@ class Metrics:
         result: dict[str, Any] = self._result()
         return result
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the values."""
+        if hasattr(self._result, "get_concrete_function"):
+            return frozenset(self._result.get_concrete_function().structured_outputs)
+        return frozenset(self._result())
+
     def reset(self) -> None:
         """Forgets what was gathered."""
         self._reset()

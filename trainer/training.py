@@ -8,14 +8,14 @@ import keras
 import tensorflow as tf
 
 from trainer.contract.position import Phase, Position
-from trainer.data import Feed, Source
+from trainer.data import Feed, Place, Source, Step
 from trainer.distribution import StatisticsAverage, Topology, any_worker
 from trainer.evaluation import Evaluation
-from trainer.executions import executions, phase_logs
-from trainer.gate import Gate
+from trainer.executions import executions, logs_by_itself, phase_logs
 from trainer.hooks import Hooks
 from trainer.progress_bar import ProgressBar
 from trainer.step import Metrics, ReplicaStep, python_values
+from trainer.tickets import Tickets
 
 # How many executions the host may be ahead of the device.
 _RUN_AHEAD = 8
@@ -31,8 +31,9 @@ class Training:
         validation: Evaluation | None,
         validation_freq: int | Sequence[int],
         steps_per_epoch: int | None,
-        gate: Gate,
+        tickets: Tickets,
     ) -> None:
+        """Traces the model's train step."""
         self._model = model
         self._strategy = model.distribute_strategy
         self._topology = Topology.of(self._strategy)
@@ -40,70 +41,108 @@ class Training:
         self._validation = validation
         self._validation_freq = validation_freq
         self._steps_per_epoch = steps_per_epoch
-        self._gate = gate
+        self._tickets = tickets
         self._per_execution = max(1, model.steps_per_execution or 1)
         self._step = ReplicaStep(
             model, self._strategy, source.structure, model.train_step, several=self._per_execution > 1
         )
         self._metrics = Metrics(model, self._strategy)
         self._average = StatisticsAverage(self._strategy, model)
+        self._logs_by_itself = logs_by_itself(self._step, self._metrics)
 
     def run(self, callbacks: Sequence[Any], first: int, epochs: int, verbose: int) -> Any:
-        """All epochs; returns the history."""
+        """All epochs from `first` on, or from where the restored state stood; returns the history."""
         model = self._model
-        feed = Feed(self._source, self._steps_per_epoch, first)
-        steps = feed.steps_per_epoch
+        steps = self._steps_per_epoch or self._source.steps_per_pass
         params = {"verbose": verbose, "epochs": epochs, "steps": steps}
         hooks = self._hooks = Hooks(callbacks, model, params, self._topology.is_chief)
         self._bar = ProgressBar(verbose if self._topology.is_chief else 0, epochs, steps)
         self._every_batch = any_worker(self._strategy, hooks.has_batch_hooks("train"))
         model.history = hooks.history
         model.stop_training = False
-        logs: dict[str, Any] = {}
+        hooks.call("on_train_begin", {})
+        feed = self._feed = Feed(self._source, self._steps_per_epoch, self._start(first))
+        state = self._tickets.state
         try:
-            hooks.call("on_train_begin", {})
-            for epoch in range(first, epochs):
-                logs = self._epoch(epoch, feed)
-                if self._stopped():
-                    break
-            self._end(epochs, logs)
+            if not model.stop_training or state.begun:
+                for epoch in range(self._first, epochs):
+                    state.epoch = epoch
+                    self._epoch()
+                    if self._stopped():
+                        break
+            self._end(epochs)
         finally:
             feed.close()
         return model.history
 
-    def _epoch(self, epoch: int, feed: Feed) -> dict[str, Any]:
-        self._metrics.reset()
-        self._hooks.call("on_epoch_begin", epoch, {})
-        self._bar.start(epoch)
-        outputs = self._train(epoch, feed)
-        self._begin(Position(epoch, Phase.AVERAGING))
-        self._average()
-        logs = phase_logs(self._strategy, self._metrics, self._step, outputs)
-        if self._validation is not None and self._model._should_eval(epoch, self._validation_freq):
-            validated = self._validation.run(self._hooks, epoch)
-            logs.update({f"val_{name}": value for name, value in validated.items()})
-        self._begin(Position(epoch, Phase.EPOCH_END))
-        logs = python_values(logs)
-        self._hooks.call("on_epoch_end", epoch, logs)
-        self._bar.finish(logs)
-        self._gate.completed(self._position)
-        return logs
+    def _start(self, first: int) -> Place:
+        """Restores the newest state, if any, and says where the data go on."""
+        restored = self._tickets.restore()
+        state = self._tickets.state
+        if not restored:
+            self._first = state.epoch = first
+            place = Place.of_epoch(self._source, self._steps_per_epoch, first)
+            state.pass_index, state.pass_step = place.pass_index, place.pass_step
+            return place
+        # A run that ended may be asked for more epochs: it goes on behind the last one.
+        self._first = state.epoch + (state.phase is Phase.TRAIN_END)
+        taken = state.step if state.begun and state.phase is Phase.TRAINING else 0
+        if self._steps_per_epoch is None and not taken:
+            return Place(state.epoch + (state.phase is not Phase.TRAINING))
+        return Place(state.pass_index, state.pass_step, taken)
 
-    def _train(self, epoch: int, feed: Feed) -> Any:
+    def _epoch(self) -> None:
+        state = self._tickets.state
+        if not state.begun:
+            self._metrics.reset()
+            state.begin_epoch()
+            self._hooks.call("on_epoch_begin", state.epoch, {})
+        self._bar.start(state.epoch)
+        if state.phase is Phase.TRAINING:
+            outputs = self._train()
+            self._position = self._tickets.begin(Phase.AVERAGING)
+            self._average_statistics(outputs)
+        elif state.phase is Phase.AVERAGING:
+            self._position = self._tickets.begin(Phase.AVERAGING)
+            self._average_statistics(state.last)
+        if state.phase is Phase.VALIDATING:
+            self._validate()
+        self._position = self._tickets.begin(Phase.EPOCH_END)
+        logs = state.logs = python_values(state.logs)
+        self._hooks.call("on_epoch_end", state.epoch, logs)
+        self._bar.finish(logs)
+        state.begun = False
+        self._tickets.completed(self._position)
+
+    def _average_statistics(self, outputs: Any) -> None:
+        state = self._tickets.state
+        self._average()
+        state.logs = python_values(phase_logs(self._strategy, self._metrics, self._step, outputs))
+        state.phase, state.step = Phase.VALIDATING, 0
+
+    def _validate(self) -> None:
+        state = self._tickets.state
+        if self._validation is not None and self._model._should_eval(state.epoch, self._validation_freq):
+            validated = self._validation.run(self._hooks)
+            state.logs.update({f"val_{name}": value for name, value in validated.items()})
+
+    def _train(self) -> Any:
+        state = self._tickets.state
         pending: deque[tuple[Position, Any]] = deque()
-        outputs: Any = None
-        first = 0
+        outputs: Any = state.last
+        first = state.step
         stop_early = self._stopped()
-        for steps in executions(feed.epoch(), self._per_execution):
-            self._begin(Position(epoch, Phase.TRAINING, first))
+        for steps in executions(self._feed.epoch(), self._per_execution):
+            position = self._tickets.begin(Phase.TRAINING, first)
             self._hooks.batch("on_train_batch_begin", first, {})
             outputs = self._step(steps)
+            first += len(steps)
+            self._done(steps, first, outputs)
             if self._every_batch:
-                self._hooks.batch("on_train_batch_end", first + len(steps) - 1, self._batch_logs(outputs))
-            pending.append((self._position, outputs))
+                self._hooks.batch("on_train_batch_end", first - 1, self._batch_logs(outputs))
+            pending.append((position, outputs))
             if len(pending) > _RUN_AHEAD:
                 self._wait_for(*pending.popleft())
-            first += len(steps)
             self._bar.step(len(steps))
             if stop_early or (self._stopped() if self._every_batch else self._stopped_alone()):
                 break
@@ -111,16 +150,20 @@ class Training:
             self._wait_for(position, output)
         return outputs
 
-    def _begin(self, position: Position) -> None:
-        self._position = position
-        self._gate.begin(position)
+    def _done(self, steps: Sequence[Step], first: int, outputs: Any) -> None:
+        state, last = self._tickets.state, steps[-1]
+        state.step = first
+        state.pass_index, state.pass_step = last.pass_index, last.index + 1
+        state.steps += len(steps)
+        if self._logs_by_itself:
+            state.last = python_values(outputs)
 
     def _wait_for(self, position: Position, outputs: Any) -> None:
         # One scalar of an execution is enough to know that it is done.
         scalar = next((leaf for leaf in tf.nest.flatten(outputs) if isinstance(leaf, tf.Tensor)), None)
         if scalar is not None:
             scalar.numpy()
-        self._gate.completed(position)
+        self._tickets.completed(position)
 
     def _batch_logs(self, outputs: Any) -> dict[str, Any]:
         if self._topology.workers == 1:
@@ -135,9 +178,11 @@ class Training:
         # Another thread may set it, as with Keras; several workers agree at the end of the epoch.
         return self._topology.workers == 1 and bool(self._model.stop_training)
 
-    def _end(self, epochs: int, logs: dict[str, Any]) -> None:
-        self._begin(Position(max(0, epochs - 1), Phase.TRAIN_END))
+    def _end(self, epochs: int) -> None:
+        state = self._tickets.state
+        position = self._tickets.begin(Phase.TRAIN_END)
         if isinstance(self._model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
             self._model.optimizer.finalize_variable_values(self._model.trainable_weights)
-        self._hooks.call("on_train_end", logs)
-        self._gate.completed(self._position)
+        self._hooks.call("on_train_end", state.logs)
+        self._tickets.finish()
+        self._tickets.completed(position)

@@ -24,15 +24,15 @@ class Feed:
         self,
         source: Source,
         steps_per_epoch: int | None = None,
-        first_epoch: int = 0,
+        place: "Place | None" = None,
         repeat: bool = True,
     ) -> None:
-        """Positions the feed at the start of `first_epoch` in constant time.
+        """Positions the feed in constant time.
 
         Args:
             source: What is fed.
             steps_per_epoch: Steps of an epoch; None: an epoch is a pass.
-            first_epoch: Zero-based.
+            place: Where to begin; the start of the first pass unless given.
             repeat: Whether an epoch may go on with the next pass; else it ends with the data.
 
         Raises:
@@ -40,10 +40,12 @@ class Feed:
         """
         if steps_per_epoch is None and getattr(source, "endless", False):
             raise ValueError("the data has no end: steps_per_epoch must be given")
+        place = place or Place()
         self._steps_per_epoch = steps_per_epoch
         self._per_pass = source.steps_per_pass
         self._repeat = repeat
-        self._prefetch = _Prefetch(_passes(source, *self._position(first_epoch)))
+        self._taken = place.taken
+        self._prefetch = _Prefetch(_passes(source, place.pass_index, place.pass_step))
         self.wait_seconds = 0.0
 
     @property
@@ -52,8 +54,8 @@ class Feed:
         return self._steps_per_epoch or self._per_pass
 
     def epoch(self) -> Iterator[Step]:
-        """The steps of the next epoch."""
-        taken = 0
+        """The steps of the next epoch, or the rest of the one that the feed began in."""
+        taken, self._taken = self._taken, 0
         while self._steps_per_epoch is None or taken < self._steps_per_epoch:
             item = self._next()
             if isinstance(item, Step):
@@ -77,12 +79,29 @@ class Feed:
             self.wait_seconds += time.perf_counter() - began
         return item
 
-    def _position(self, epoch: int) -> tuple[int, int]:
-        if self._steps_per_epoch is None:
-            return epoch, 0
-        if self._per_pass is None:
-            return 0, 0
-        return divmod(epoch * self._steps_per_epoch, self._per_pass)
+
+@dataclass(frozen=True)
+class Place:
+    """Where a feed begins.
+
+    Attributes:
+        pass_index: The walk through the data.
+        pass_step: The next step of that walk.
+        taken: Steps of the current epoch that are behind.
+    """
+
+    pass_index: int = 0
+    pass_step: int = 0
+    taken: int = 0
+
+    @classmethod
+    def of_epoch(cls, source: Source, steps_per_epoch: int | None, epoch: int) -> "Place":
+        """The start of an epoch, as if all before it had been trained."""
+        if steps_per_epoch is None:
+            return cls(epoch, 0)
+        if source.steps_per_pass is None:
+            return cls()
+        return cls(*divmod(epoch * steps_per_epoch, source.steps_per_pass))
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,7 @@ def _passes(source: Source, pass_index: int, first: int) -> Iterator[Step | _End
     while True:
         steps = 0
         for step in source.steps(pass_index, first):
+            step.pass_index, step.index = pass_index, first + steps
             steps += 1
             yield step
         yield _EndOfPass(first + steps)

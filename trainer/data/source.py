@@ -11,7 +11,7 @@ import tensorflow as tf
 Leaves = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
     """What the replicas of this process are fed in one step.
 
@@ -19,10 +19,14 @@ class Step:
         replicas: For each local replica the flat leaves of (x, y, sample_weight), or None where a
             replica has no rows; only validation and prediction have such.
         examples: Rows of the global batch, all replicas of all workers together.
+        pass_index: The walk through the data that it belongs to; set by the feed.
+        index: Its number in that walk; set by the feed.
     """
 
     replicas: tuple[Leaves | None, ...]
     examples: int
+    pass_index: int = 0
+    index: int = 0
 
 
 class Source(Protocol):

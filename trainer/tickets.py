@@ -1,0 +1,93 @@
+"""Passes the gate before each ticket, and saves there when it is time."""
+
+from typing import Protocol
+
+from trainer.contract.position import Phase, Position
+from trainer.gate import Command, Gate
+from trainer.loop_state import LoopState
+
+
+class Saves(Protocol):
+    """Keeps a run's state. Every method is called by all workers at the same ticket."""
+
+    def due(self, state: LoopState) -> bool:
+        """Whether to save before the ticket that `state` stands at; the same answer on all workers."""
+
+    def save(self, state: LoopState) -> None:
+        """Saves; a collective. Returns when the state is copied, before it is written."""
+
+    def restore(self) -> LoopState | None:
+        """Restores the newest state and says where it stood; None where there is none. A collective."""
+
+    def flush(self) -> None:
+        """Returns when what was saved is written."""
+
+
+class NoSaves:
+    """Keeps nothing."""
+
+    def due(self, state: LoopState) -> bool:
+        """Never."""
+        del state
+        return False
+
+    def save(self, state: LoopState) -> None:
+        """Keeps nothing."""
+
+    def restore(self) -> LoopState | None:
+        """Has nothing."""
+        return None
+
+    def flush(self) -> None:
+        """Has nothing to write."""
+
+
+class StopRequested(Exception):  # noqa: N818 - no error: the run was asked to stop, and its state is saved
+    """Raised at the ticket at which all workers stop."""
+
+
+class Tickets:
+    """The way of one run through its tickets.
+
+    Attributes:
+        state: Where it stands.
+    """
+
+    def __init__(self, gate: Gate, saves: Saves | None = None) -> None:
+        """A way from the start of the first epoch."""
+        self._gate = gate
+        self._saves = saves or NoSaves()
+        self.state = LoopState()
+
+    def restore(self) -> bool:
+        """Goes back to where the newest save stood; whether there was one."""
+        state = self._saves.restore()
+        if state is not None:
+            self.state = state
+        return state is not None
+
+    def begin(self, phase: Phase, step: int = 0) -> Position:
+        """Passes the gate; saves before the ticket where that is due or asked for.
+
+        Raises:
+            StopRequested: All workers stop here; the state is saved and written.
+        """
+        self.state.phase, self.state.step = phase, step
+        position = self.state.position
+        command = self._gate.begin(position)
+        if command is not Command.CONTINUE or self._saves.due(self.state):
+            self._saves.save(self.state)
+            if command is not Command.CONTINUE:
+                self._saves.flush()
+                self._gate.saved(self.state.steps)
+            if command is Command.STOP:
+                raise StopRequested
+        return position
+
+    def completed(self, position: Position) -> None:
+        """The ticket at `position`, and so all before it, is known to be done."""
+        self._gate.completed(position)
+
+    def finish(self) -> None:
+        """Returns when everything that was saved is written."""
+        self._saves.flush()
