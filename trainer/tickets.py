@@ -13,8 +13,11 @@ class Saves(Protocol):
     def due(self, state: LoopState) -> bool:
         """Whether to save before the ticket that `state` stands at; the same answer on all workers."""
 
-    def save(self, state: LoopState) -> None:
-        """Saves; a collective. Returns when the state is copied, before it is written."""
+    def save(self, state: LoopState, wait: bool) -> None:
+        """Saves; a collective. Returns when the state is copied, before it is written.
+
+        Where the state before is still being written, waits for that if told to, and else leaves it out.
+        """
 
     def restore(self) -> LoopState | None:
         """Restores the newest state and says where it stood; None where there is none. A collective."""
@@ -31,7 +34,7 @@ class NoSaves:
         del state
         return False
 
-    def save(self, state: LoopState) -> None:
+    def save(self, state: LoopState, wait: bool) -> None:
         """Keeps nothing."""
 
     def restore(self) -> LoopState | None:
@@ -76,7 +79,8 @@ class Tickets:
         position = self.state.position
         command = self._gate.begin(position)
         if command is not Command.CONTINUE or self._saves.due(self.state):
-            self._saves.save(self.state)
+            wanted = command is not Command.CONTINUE or phase is Phase.TRAIN_END
+            self._saves.save(self.state, wait=wanted)
             if command is not Command.CONTINUE:
                 self._saves.flush()
                 self._gate.saved(self.state.steps)

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from trainer.contract.checkpointing import CheckpointSpec
+
 API_VERSION = "perdure.dev/v1alpha1"
 KIND = "Experiment"
 
@@ -335,6 +337,8 @@ class ExperimentSpec(_Model):
     """What is trained, on what, and how long."""
     callbacks: CallbacksSpec = CallbacksSpec()
     """What happens at the end of every epoch."""
+    checkpoint: CheckpointSpec = CheckpointSpec()
+    """When the whole state is saved, and how much is kept."""
     storage: StorageSpec = StorageSpec()
     """Where run directories lie."""
 

@@ -1,0 +1,212 @@
+"""Keeps the whole state of a run in checkpoints: variables, callbacks, and where the loop stands."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.checkpoint import CheckpointWriter, newest_valid, record_start
+from trainer.checkpoint.callback_states import callback_states, restore_callbacks
+from trainer.checkpoint.capture import Capture
+from trainer.checkpoint.catalog import Checkpoint
+from trainer.checkpoint.conditions import changed
+from trainer.checkpoint.restore import broadcast_tensors, restore
+from trainer.checkpoint.writer import Line
+from trainer.contract.checkpointing import CheckpointSpec
+from trainer.contract.position import Phase
+from trainer.contract.run_directory import CheckpointId, RunDirectory
+from trainer.distribution import Topology, gather_objects
+from trainer.loop_state import LoopState
+from trainer.policies.cadence import History, is_multiple_passed, seconds_between_saves, steps_until_save
+from trainer.storage import Store
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What checkpoints say of the run that they belong to.
+
+    Attributes:
+        name: The run's name.
+        digest: Digest of the experiment and its code.
+        attempt: Number of this attempt.
+        directory: The run's paths.
+        store: Where they lie.
+        history: What the run has seen before this attempt.
+        conditions: What decides the bits, as this process finds it.
+        deterministic: Whether the same bits are promised.
+    """
+
+    name: str
+    digest: str
+    attempt: int
+    directory: RunDirectory
+    store: Store
+    history: History
+    conditions: Mapping[str, Any]
+    deterministic: bool
+
+
+class Listener:
+    """Told on the chief what became of checkpoints; tells nobody unless overridden."""
+
+    def committed(self, checkpoint: CheckpointId, seconds: float) -> None:
+        """A checkpoint is whole, `seconds` after its save began to be written."""
+
+    def failed(self, checkpoint: CheckpointId, error: Exception) -> None:
+        """A checkpoint could not be written; training goes on, and the last good one stays."""
+
+    def resumed(self, state: LoopState, checkpoint: CheckpointId, notes: Sequence[str]) -> None:
+        """Training goes on from a checkpoint."""
+
+
+class RunSaves:
+    """The saves of one attempt; see `trainer.tickets.Saves`."""
+
+    def __init__(
+        self, model: Any, callbacks: Sequence[Any], run: Run, spec: CheckpointSpec, listener: Listener
+    ) -> None:
+        """Prepares nothing that another worker waits for."""
+        self._model = model
+        self._strategy = model.distribute_strategy
+        self._topology = Topology.of(self._strategy)
+        self._callbacks = callbacks
+        self._run = run
+        self._spec = spec
+        self._listener = listener
+        self._capture: Capture | None = None
+        self._writer: CheckpointWriter | None = None
+        self._saved = (0, 0)
+        self._next_step = 0
+        self._last_save = time.monotonic()
+        self._began = time.monotonic()
+
+    def restore(self) -> LoopState | None:
+        """Restores the newest checkpoint that is whole; a collective.
+
+        Raises:
+            NoValidCheckpointError: The run has had checkpoints, and none is whole.
+            RestoreError: The checkpoint does not fit the model.
+        """
+        found = self._find() if self._topology.is_chief else None
+        shared = gather_objects(self._strategy, None if found is None else dict(found.state))[0]
+        self._capture = Capture(self._model, self._strategy)
+        if shared is None:
+            return None
+        arrays = None if found is None else found.tensors
+        restore(self._model, self._strategy, arrays)
+        state = self._take_over(shared, arrays)
+        if found is not None:
+            manifest = found.manifest
+            self._listener.resumed(state, manifest.checkpoint, self._notes)
+        return state
+
+    def due(self, state: LoopState) -> bool:
+        """Whether to save before the next ticket; the same answer on all workers."""
+        if state.phase is Phase.TRAIN_END:
+            return True
+        if state.phase is not Phase.TRAINING:
+            return False
+        every, (saved_step, saved_epoch) = self._spec.every, self._saved
+        if every.steps is not None:
+            return is_multiple_passed(state.steps, saved_step, every.steps)
+        if every.epochs is not None:
+            return state.step == 0 and is_multiple_passed(state.epoch, saved_epoch, every.epochs)
+        return state.steps >= self._next_step
+
+    def save(self, state: LoopState, wait: bool) -> None:
+        """Copies the state, hands it to the writer and returns; a collective.
+
+        Args:
+            state: Where the loop stands.
+            wait: Whether to wait for the checkpoint that is being written, if any, and then save; otherwise
+                the save is left out, since a second copy of the state would double what saving costs in
+                memory.
+        """
+        assert self._capture is not None
+        if wait:
+            self.flush()
+        busy = gather_objects(self._strategy, self._writer is not None and self._writer.busy)[0]
+        if busy:
+            self._postpone(state)
+            return
+        began = time.monotonic()
+        tensors = self._capture.take()
+        lasts = gather_objects(self._strategy, state.last)
+        if self._writer is not None:
+            states, arrays = callback_states(self._callbacks)
+            content = self._content(state, lasts, states)
+            self._writer.submit({**tensors, **arrays}, content, state.steps, state.position)
+        self._plan(state, time.monotonic() - began)
+
+    def flush(self) -> None:
+        """Returns when what was saved is written, or has failed to be."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def _find(self) -> Checkpoint | None:
+        run = self._run
+        found = newest_valid(run.store, run.directory, run.name)
+        for damage in found.damages:
+            _log.warning("%s", damage)
+        parent = found.line[0] if found.line else None
+        record_start(run.store, run.directory, run.attempt, parent)
+        self._writer = CheckpointWriter(
+            run.store,
+            run.directory,
+            Line(run.name, run.digest, run.attempt, found.line),
+            keep=self._spec.keep,
+            on_committed=self._listener.committed,
+            on_failed=self._listener.failed,
+        )
+        return found.checkpoint
+
+    def _take_over(self, shared: Mapping[str, Any], arrays: Mapping[str, Any] | None) -> LoopState:
+        own = None if arrays is None else {n: a for n, a in arrays.items() if n.startswith("callbacks/")}
+        received = broadcast_tensors(self._strategy, own)
+        notes = restore_callbacks(
+            self._callbacks, shared["callbacks"], received, is_chief=self._topology.is_chief
+        )
+        if self._run.deterministic:
+            notes += [
+                f"exact no longer promised: {each}"
+                for each in changed(shared["conditions"], self._run.conditions)
+            ]
+        self._notes = notes
+        lasts = shared["last"]
+        worker = self._topology.worker
+        self._model.stop_training = shared["stop_training"]
+        state = LoopState.from_json(
+            {**shared["loop"], "last": lasts[worker] if worker < len(lasts) else None}
+        )
+        self._saved = (state.steps, state.epoch)
+        self._next_step = state.steps + steps_until_save(0.0, None)
+        return state
+
+    def _content(self, state: LoopState, lasts: Sequence[Any], states: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "loop": {**state.to_json(), "last": None},
+            "last": list(lasts),
+            "callbacks": dict(states),
+            "stop_training": bool(self._model.stop_training),
+            "conditions": dict(self._run.conditions),
+        }
+
+    def _plan(self, state: LoopState, save_seconds: float) -> None:
+        """The chief tells all at which step to save next, since only its clock is asked."""
+        now = time.monotonic()
+        steps = state.steps - self._saved[0]
+        step_seconds = (now - self._last_save - save_seconds) / steps if steps else None
+        minutes = self._spec.every.minutes
+        history = History(self._run.history.trained_seconds + now - self._began, self._run.history.failures)
+        interval = minutes * 60 if minutes else seconds_between_saves(save_seconds, history)
+        distance = steps_until_save(interval, step_seconds)
+        self._next_step = state.steps + int(gather_objects(self._strategy, distance)[0])
+        self._saved, self._last_save = (state.steps, state.epoch), now
+
+    def _postpone(self, state: LoopState) -> None:
+        _log.info("the checkpoint before is still being written: none at step %d", state.steps)
+        self._saved = (state.steps, state.epoch)
+        self._next_step = state.steps + steps_until_save(0.0, None)
