@@ -1,35 +1,104 @@
-"""The training process's end of the line to whoever started it: reports what is done, waits for words."""
+"""The training process's end of the line to its supervisor: the gate that can hold the loop, and reports."""
 
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from trainer.contract.messages import Leave, LineBuffer, Message, Progress, decode, encode
-from trainer.contract.position import Position
+from trainer.contract.messages import (
+    Action,
+    Held,
+    Hold,
+    Leave,
+    LineBuffer,
+    Message,
+    Progress,
+    Reached,
+    Release,
+    Saved,
+    decode,
+    encode,
+)
+from trainer.contract.position import Phase, Position
+from trainer.gate import Command
 
 _INTERVAL_SECONDS = 0.25
 
+_COMMANDS = {Action.SAVE: Command.SAVE, Action.STOP: Command.STOP}
+
+
+@dataclass(frozen=True)
+class _Round:
+    """A hold that is not over.
+
+    Attributes:
+        id: Its number.
+        limit: No ticket begins once so many have.
+        action: What to do there; None until the release.
+    """
+
+    id: int
+    limit: int
+    action: Action | None = None
+
 
 class Control:
-    """A gate that lets every ticket pass and tells how far training has come.
+    """A gate that the supervisor can hold, and that tells how far training has come.
+
+    A hold is answered by a thread of this object's own, never by the loop: one that is in a collective with a
+    worker that answered before it began that ticket would never get to answer.
 
     Args:
-        channel: The inherited socket, after its first line was read.
+        channel: The inherited socket, after the assignment was read.
         worker: Zero-based number of this worker.
+        attempt: Number of the attempt; holds of another are dropped.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, channel: socket.socket, worker: int, clock: Callable[[], float]) -> None:
+    def __init__(self, channel: socket.socket, worker: int, attempt: int, clock: Callable[[], float]) -> None:
         self._channel = channel
         self._worker = worker
+        self._attempt = attempt
         self._clock = clock
         self._sending = threading.Lock()
         self._leave = threading.Event()
+        self._gate = threading.Condition()
+        self._begun = 0
+        self._round: _Round | None = None
+        self._acting: _Round | None = None
         self._last: tuple[float, Position | None] = (float("-inf"), None)
+        self._doing: Phase = Phase.BUILDING
         threading.Thread(target=self._listen, name="control", daemon=True).start()
 
-    def begin(self, position: Position) -> None:
-        """Passes the gate before a ticket. Nothing holds anybody yet."""
+    def begin(self, position: Position) -> Command:
+        """Passes the gate before a ticket, which counts as begun from then on; blocks while it is held.
+
+        Returns:
+            What all workers do now, before this ticket: each of them at the same one.
+        """
+        with self._gate:
+            while self._round is not None and self._round.action is None and self._begun >= self._round.limit:
+                self._gate.wait()
+            acting = self._round
+            if acting is not None and acting.action is not None and self._begun >= acting.limit:
+                self._round, self._acting = None, acting
+            else:
+                acting = None
+            self._begun += 1
+            changed, self._doing = self._doing is not position.phase, position.phase
+        if acting is not None and acting.action is not None:
+            self.send(Reached(self._attempt, acting.id))
+            return _COMMANDS[acting.action]
+        if changed and self._last[1] is not None:
+            # What is being done now decides how long it may take.
+            self._report(self._last[1])
+        return Command.CONTINUE
+
+    def saved(self, step: int) -> None:
+        """Tells that what `begin` asked for is done and written, after `step` training steps of the run."""
+        acting, self._acting = self._acting, None
+        if acting is not None:
+            self.send(Saved(self._attempt, acting.id, step))
 
     def completed(self, position: Position) -> None:
         """Reports a ticket that is known to be done, unless one of its phase was reported just before."""
@@ -38,7 +107,7 @@ class Control:
         if (last is not None and last.phase is position.phase) and now - sent < _INTERVAL_SECONDS:
             return
         self._last = (now, position)
-        self.send(Progress(self._worker, position.epoch, position.phase.value, position.step))
+        self._report(position)
 
     def send(self, message: Message) -> None:
         """Sends a message; one that nobody is there to read is dropped: the process is about to be ended."""
@@ -48,9 +117,13 @@ class Control:
             except (BrokenPipeError, ConnectionResetError):
                 return
 
-    def wait_until_all_have_finished(self) -> None:
-        """Blocks until the other side says that no worker needs this process any more."""
+    def wait_until_let_go(self) -> None:
+        """Blocks until the supervisor says that no worker needs this process any more."""
         self._leave.wait()
+
+    def _report(self, position: Position) -> None:
+        place = (position.epoch, position.phase.value, position.step)
+        self.send(Progress(self._worker, *place, begun=self._begun, doing=self._doing.value))
 
     def _listen(self) -> None:
         lines = LineBuffer()
@@ -62,5 +135,21 @@ class Control:
             if not data:
                 return
             for line in lines.feed(data):
-                if isinstance(decode(line), Leave):
-                    self._leave.set()
+                self._hear(decode(line))
+
+    def _hear(self, message: Message) -> None:
+        match message:
+            case Hold(attempt=self._attempt):
+                with self._gate:
+                    begun = self._begun
+                    self._round = _Round(message.id, begun)
+                self.send(Held(self._attempt, message.id, begun))
+            case Release(attempt=self._attempt):
+                with self._gate:
+                    if self._round is not None and self._round.id == message.id:
+                        self._round = _Round(message.id, message.target, message.action)
+                        self._gate.notify_all()
+            case Leave():
+                self._leave.set()
+            case _:
+                pass

@@ -2,11 +2,12 @@
 
 It ends with its parent, takes its assignment from the inherited socket, pins what has to be pinned before
 TensorFlow is imported, trains, and tells how that ended. Whatever is raised becomes a `Failed` message and an
-exit code.
+exit code. Told to `Prepare` first, it imports all that it will need and waits for its assignment: a standby.
 """
 
 import argparse
 import faulthandler
+import importlib
 import logging
 import os
 import socket
@@ -16,13 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer import user_code
+from trainer.contract import cluster
+from trainer.contract.cluster import Cluster, to_tf_config
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.messages import Assignment, Finished, Started, decode
+from trainer.contract.messages import Assignment, Finished, Message, Prepare, Started, Warm, decode, encode
 from trainer.contract.training import Experiment
 from trainer.control import Control
 from trainer.failure import describe
 from trainer.lifeline import die_with_parent, guard_group
 from trainer.threads import pin_environment, thread_count
+from trainer.tickets import StopRequested
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,24 +48,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     channel.set_inheritable(False)
     guard_group(channel)
     faulthandler.enable()
-    assignment = _read_assignment(channel)
-    control = Control(channel, assignment.worker, time.monotonic)
-    control.send(Started(assignment.worker, os.getpid()))
-    return _work(assignment, control)
+    message = _read_message(channel)
+    if isinstance(message, Prepare):
+        _prepare(message)
+        channel.sendall(encode(Warm(os.getpid())))
+        message = _read_message(channel)
+    if not isinstance(message, Assignment):
+        raise TypeError(f"expected an assignment, received {type(message).__name__}")
+    control = Control(channel, message.worker, message.attempt, time.monotonic)
+    control.send(Started(message.worker, os.getpid()))
+    return _work(message, control)
 
 
-def _read_assignment(channel: socket.socket) -> Assignment:
+def _prepare(message: Prepare) -> None:
+    """Imports all that needs no experiment, so that a standby begins at once when it is needed."""
+    pin_environment(os.environ, message.threads)
+    importlib.import_module("trainer.training_run")
+
+
+def _read_message(channel: socket.socket) -> Message:
     line = bytearray()
-    # Byte by byte: what follows the first line is for `Control`.
+    # Byte by byte: what follows the assignment is for `Control`.
     while not line.endswith(b"\n"):
         received = channel.recv(1)
         if not received:
             raise SystemExit(ExitCode.CRASH)
         line += received
-    message = decode(bytes(line))
-    if not isinstance(message, Assignment):
-        raise TypeError(f"expected an assignment, received {type(message).__name__}")
-    return message
+    return decode(bytes(line))
 
 
 def _work(assignment: Assignment, control: Control) -> int:
@@ -69,6 +82,8 @@ def _work(assignment: Assignment, control: Control) -> int:
     experiment = Experiment.model_validate(assignment.experiment)
     threads = thread_count(experiment.spec.training.threads, os.cpu_count() or 1, assignment.workers)
     pin_environment(os.environ, threads)
+    if len(assignment.addresses) > 1:
+        os.environ[cluster.VARIABLE] = to_tf_config(Cluster(assignment.addresses, assignment.worker))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         user_code.install(folder)
@@ -76,12 +91,16 @@ def _work(assignment: Assignment, control: Control) -> int:
         from trainer.training_run import train  # noqa: PLC0415
 
         result = train(assignment, experiment, control, threads)
+    except StopRequested:
+        # All is saved and told; whoever asked for the stop ends this process.
+        control.wait_until_let_go()
+        _leave_at_once(ExitCode.TERMINATED)
     except BaseException as error:  # noqa: BLE001 - nothing is hidden: every one is reported and ends the process
         failed = describe(error, folder, assignment.worker)
         control.send(failed)
         _leave_at_once(failed.exit_code)
     control.send(Finished(assignment.worker, result))
-    control.wait_until_all_have_finished()
+    control.wait_until_let_go()
     return ExitCode.OK
 
 

@@ -68,23 +68,8 @@ def order_of(position: Position) -> tuple[int, int, int]:
     return position.epoch, list(Phase).index(position.phase), position.step
 
 
-def directory_url(run_directory: str) -> str:
-    """Where the records of all attempts lie."""
-    return f"{run_directory.rstrip('/')}/attempts"
-
-
-def taken_url(run_directory: str, attempt: int) -> str:
-    """The record that an attempt's number is taken; create-only."""
-    return f"{directory_url(run_directory)}/{attempt}/taken"
-
-
-def ended_url(run_directory: str, attempt: int) -> str:
-    """The record of how an attempt ended; create-only."""
-    return f"{directory_url(run_directory)}/{attempt}/ended"
-
-
 def taken_numbers(names: Iterable[str]) -> list[int]:
-    """The numbers taken, ascending, from the names of all objects below `directory_url`."""
+    """The numbers taken, ascending, from the names of all objects below `attempts/`."""
     found = (_TAKEN.fullmatch(name) for name in names)
     return sorted(int(match["attempt"]) for match in found if match)
 

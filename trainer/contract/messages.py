@@ -42,6 +42,7 @@ class Assignment:
         attempt: Number of the attempt; every commit carries it.
         addresses: `host:port` of every training process, for TF_CONFIG; empty leaves the variable alone.
         resume: Whether to go on from the newest checkpoint, if there is one.
+        digest: Of experiment and code; every checkpoint carries it.
     """
 
     folder: str
@@ -53,6 +54,7 @@ class Assignment:
     attempt: int = 0
     addresses: tuple[str, ...] = ()
     resume: bool = False
+    digest: str = ""
 
 
 class Action(StrEnum):
@@ -356,7 +358,7 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__
 
 def encode(message: Any) -> bytes:
     """Writes a message as one line; `decode` reads it back."""
-    return json.dumps({"kind": type(message).__name__, **asdict(message)}).encode() + b"\n"
+    return json.dumps({"message": type(message).__name__, **asdict(message)}).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
@@ -377,7 +379,7 @@ def decode_as(line: bytes, kinds: Mapping[str, type[Any]]) -> Any:
     """
     try:
         data = json.loads(line)
-        kind = kinds[data.pop("kind")]
+        kind = kinds[data.pop("message")]
         adapter = _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))
         return adapter.validate_python(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

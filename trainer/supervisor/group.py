@@ -1,8 +1,8 @@
 """The leader's state machine: members, attempts, holds, failures, the end. Pure: events in, actions out.
 
-A run goes LOADING (what attempts there were) -> GATHERING (until every member is ready) -> TAKING (a number
-for the next attempt) -> RUNNING -> ENDING (its end is recorded) -> GATHERING again, or FINISHING (all are told,
-and acknowledge) -> DONE. A wish to stop or leave is fulfilled at once in GATHERING, when nothing is running.
+A run goes LOADING (what attempts there were) -> GATHERING (until every member is ready) -> TAKING (a
+number for the next attempt) -> RUNNING -> ENDING (its end is recorded) -> GATHERING again, or FINISHING (all
+are told, and acknowledge) -> DONE. Where nothing runs, a wish to stop or to leave is fulfilled at once.
 """
 
 from dataclasses import dataclass, replace

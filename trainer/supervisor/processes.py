@@ -1,6 +1,5 @@
 """The training process and its standby: started, heard, killed with all they started, and buried."""
 
-import asyncio
 import contextlib
 import ctypes
 import os
@@ -11,14 +10,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trainer.contract.messages import LineBuffer, Message, decode, encode
+from trainer.contract.messages import Message
+from trainer.supervisor.channel import MessageChannel
 
-_READ_BYTES = 1 << 16
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of whatever its descendants leave behind, as PID 1 is anyway; on Linux."""
+    """Makes this process the parent of what its descendants leave behind, as PID 1 is anyway; on Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
@@ -51,11 +50,7 @@ class ChildProcess:
         self.status: int | None = None
         self.warm = False
         self.frozen_since: float | None = None
-        self._hear = hear
-        self._lines = LineBuffer()
-        self._channel, theirs = socket.socketpair()
-        self._channel.setblocking(False)
-        self._unsent = b""
+        ours, theirs = socket.socketpair()
         arguments = [*command, "--channel", str(theirs.fileno()), "--parent", str(os.getpid())]
         try:
             process = subprocess.Popen(  # noqa: S603 - the command is ours
@@ -66,35 +61,22 @@ class ChildProcess:
                 start_new_session=True,
             )
         except OSError:
-            self._channel.close()
+            ours.close()
             raise
         finally:
             theirs.close()
         self.pid = process.pid
         # It is waited for by `Children.reap`, among all others; else this object would complain at its end.
         process.returncode = 0
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._channel, self.read)
+        self._channel = MessageChannel(ours, lambda message: hear(self, message), lambda: None)
 
     def tell(self, message: Message) -> None:
         """Sends a message; one to a process that has gone is dropped, since its exit says more."""
-        self._unsent += encode(message)
-        self._write()
+        self._channel.send(message)
 
     def read(self) -> None:
         """Hears what has arrived."""
-        while True:
-            try:
-                data = self._channel.recv(_READ_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self._loop.remove_reader(self._channel)
-                return
-            for line in self._lines.feed(data):
-                self._hear(self, decode(line))
+        self._channel.read()
 
     def kill(self) -> None:
         """Kills it and all in its group."""
@@ -104,23 +86,7 @@ class ChildProcess:
 
     def close(self) -> None:
         """Closes the line."""
-        self._loop.remove_reader(self._channel)
-        self._loop.remove_writer(self._channel)
         self._channel.close()
-
-    def _write(self) -> None:
-        # A frozen process reads nothing; what it is told waits here, never this event loop.
-        try:
-            sent = self._channel.send(self._unsent)
-            self._unsent = self._unsent[sent:]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._unsent = b""
-        if self._unsent:
-            self._loop.add_writer(self._channel, self._write)
-        else:
-            self._loop.remove_writer(self._channel)
 
 
 class Children:
@@ -188,13 +154,15 @@ class Children:
 
     def _note_freeze(self, child: ChildProcess, now: float) -> None:
         flags = os.WSTOPPED | os.WCONTINUED | os.WNOHANG
-        while found := os.waitid(os.P_PID, child.pid, flags):
-            stopped = found.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED)
-            child.frozen_since = now if stopped else None
+        # One that has just died is no longer there to be asked.
+        with contextlib.suppress(ChildProcessError):
+            while found := os.waitid(os.P_PID, child.pid, flags):
+                stopped = found.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED)
+                child.frozen_since = now if stopped else None
 
 
 def _group_lives(group: int) -> bool:
-    """Whether a process of the group is left: here, since orphans are adopted, or still under a dying parent."""
+    """Whether a process of the group is left: adopted by us, or still under a dying parent."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:

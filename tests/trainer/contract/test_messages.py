@@ -40,12 +40,12 @@ def test_what_is_written_is_read_back(message) -> None:
 
 
 def test_a_field_of_a_later_version_is_ignored() -> None:
-    assert decode(b'{"kind": "Started", "worker": 1, "pid": 2, "colour": "red"}') == Started(1, 2)
+    assert decode(b'{"message": "Started", "worker": 1, "pid": 2, "colour": "red"}') == Started(1, 2)
 
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"{", b"[]", b"3", b'{"worker": 1}', b'{"kind": "Other"}', b'{"kind": "Started"}', b"\xff"],
+    [b"", b"{", b"[]", b"3", b'{"worker": 1}', b'{"message": "Other"}', b'{"message": "Started"}', b"\xff"],
 )
 def test_what_is_no_message_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match="not a message"):

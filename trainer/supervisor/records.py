@@ -1,0 +1,98 @@
+"""The attempts' records in the run directory: read, taken and ended, by the leader alone."""
+
+import json
+import os
+import re
+import socket
+import time
+import uuid
+
+from trainer.contract import attempts
+from trainer.contract.attempts import AttemptRecord, CauseKind
+from trainer.contract.run_directory import RunDirectory
+from trainer.storage import AlreadyExistsError, NotFoundError, Store, open_store
+from trainer.supervisor import events
+
+_MANIFEST = re.compile(r"(?P<step>\d+)-(?P<attempt>\d+)/manifest\.json")
+
+
+class AttemptRecords:
+    """What the leader's machine wants of the store; every method may block, and raises `StorageError`.
+
+    Args:
+        run_directory: URL of the run's directory.
+    """
+
+    def __init__(self, run_directory: str) -> None:
+        self._run = RunDirectory(run_directory)
+        self._store: Store = open_store(run_directory)
+
+    def read(self) -> events.AttemptsRead:
+        """Reads all records; of an attempt whose leader could not record its end, this does."""
+        taken = self._taken()
+        committed = self._committed()
+        found = [self._ended(attempt, committed.get(attempt)) for attempt in taken]
+        highest = taken[-1] if taken else 0
+        return events.AttemptsRead(tuple(found), highest, self._store.exists(self._run.result))
+
+    def take(self, attempt: int) -> events.AttemptTaken | events.AttemptRefused:
+        """Takes a number; exactly one of several leaders succeeds."""
+        if max(self._taken(), default=0) >= attempt:
+            return events.AttemptRefused(attempt)
+        owner = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "time": time.time(),
+            "key": uuid.uuid4().hex,
+        }
+        data = json.dumps(owner).encode()
+        url = self._run.attempt_taken(attempt)
+        try:
+            self._store.create(url, data)
+        except AlreadyExistsError:
+            # A create that was retried beneath us may have succeeded the first time.
+            if self._store.get(url) != data:
+                return events.AttemptRefused(attempt)
+        return events.AttemptTaken(attempt)
+
+    def end(self, record: AttemptRecord) -> events.EndRecorded:
+        """Records how an attempt ended, unless a higher one exists: then nothing is written."""
+        if self.check(record.attempt).fenced:
+            return events.EndRecorded(record.attempt, fenced=True, finished=False)
+        self._create_end(record)
+        return events.EndRecorded(record.attempt, fenced=False, finished=self._store.exists(self._run.result))
+
+    def check(self, attempt: int) -> events.FenceChecked:
+        """Looks whether a higher attempt exists."""
+        return events.FenceChecked(attempt, max(self._taken(), default=0) > attempt)
+
+    def _taken(self) -> list[int]:
+        return attempts.taken_numbers(self._store.list(self._run.attempts))
+
+    def _committed(self) -> dict[int, int]:
+        """The highest step that each attempt has committed a checkpoint of."""
+        highest: dict[int, int] = {}
+        for name in self._store.list(self._run.checkpoints):
+            if match := _MANIFEST.fullmatch(name):
+                attempt = int(match["attempt"])
+                highest[attempt] = max(int(match["step"]), highest.get(attempt, 0))
+        return highest
+
+    def _ended(self, attempt: int, committed: int | None) -> AttemptRecord:
+        try:
+            return attempts.from_json(self._store.get(self._run.attempt_ended(attempt)))
+        except NotFoundError:
+            record = AttemptRecord(
+                attempt, CauseKind.UNKNOWN, error="its leader was lost", committed=committed
+            )
+        except ValueError:
+            return AttemptRecord(attempt, CauseKind.UNKNOWN, error="its record cannot be read")
+        self._create_end(record)
+        return record
+
+    def _create_end(self, record: AttemptRecord) -> None:
+        try:
+            self._store.create(self._run.attempt_ended(record.attempt), attempts.to_json(record))
+        except AlreadyExistsError:
+            # The next leader has told it already; what it wrote stands.
+            return
