@@ -32,6 +32,25 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._began = self._trained = 0.0
         self._first_step = 0
 
+    def state(self) -> dict[str, Any]:
+        """What has been counted so far."""
+        now = time.monotonic()
+        return {
+            "examples": self.examples,
+            "training_seconds": self.training_seconds,
+            "epoch_seconds": now - self._began,
+            "trained": self._trained,
+            "first_step": self._first_step,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on counting; the time between is left out."""
+        self.examples = int(state["examples"])
+        self.training_seconds = float(state["training_seconds"])
+        self._began = time.monotonic() - float(state["epoch_seconds"])
+        self._trained = float(state["trained"])
+        self._first_step = int(state["first_step"])
+
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Notes the time and the step."""
         self._began = time.monotonic()
@@ -79,6 +98,14 @@ class StopObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
         super().__init__()
         self._record = record
         self._name = name
+
+    def state(self) -> dict[str, Any]:
+        """The name, if any."""
+        return {"stopped_by": self._record.stopped_by}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes the name back."""
+        self._record.stopped_by = self._record.stopped_by or state["stopped_by"]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Notes the name, unless one stands there already."""

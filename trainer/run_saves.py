@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from trainer.checkpoint.callback_states import callback_states, restore_callback
 from trainer.checkpoint.capture import Capture
 from trainer.checkpoint.catalog import Checkpoint
 from trainer.checkpoint.conditions import changed
+from trainer.checkpoint.randomness import HiddenRandomnessError, hidden_randomness
 from trainer.checkpoint.restore import broadcast_tensors, restore
 from trainer.checkpoint.writer import Line
 from trainer.contract.checkpointing import CheckpointSpec
@@ -34,7 +35,6 @@ class Run:
         attempt: Number of this attempt.
         directory: The run's paths.
         store: Where they lie.
-        history: What the run has seen before this attempt.
         conditions: What decides the bits, as this process finds it.
         deterministic: Whether the same bits are promised.
     """
@@ -44,7 +44,6 @@ class Run:
     attempt: int
     directory: RunDirectory
     store: Store
-    history: History
     conditions: Mapping[str, Any]
     deterministic: bool
 
@@ -66,9 +65,24 @@ class RunSaves:
     """The saves of one attempt; see `trainer.tickets.Saves`."""
 
     def __init__(
-        self, model: Any, callbacks: Sequence[Any], run: Run, spec: CheckpointSpec, listener: Listener
+        self,
+        model: Any,
+        callbacks: Sequence[Any],
+        run: Run,
+        spec: CheckpointSpec,
+        listener: Listener,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepares nothing that another worker waits for."""
+        """Prepares nothing that another worker waits for.
+
+        Args:
+            model: A compiled model whose variables all exist.
+            callbacks: All of the training, in their order.
+            run: What the checkpoints belong to.
+            spec: How often to save.
+            listener: Told what became of checkpoints.
+            begin: Called, on all workers, where there is no checkpoint: the run begins with its first step.
+        """
         self._model = model
         self._strategy = model.distribute_strategy
         self._topology = Topology.of(self._strategy)
@@ -76,12 +90,24 @@ class RunSaves:
         self._run = run
         self._spec = spec
         self._listener = listener
+        self._begin = begin
+        self._trained_before = 0.0
         self._capture: Capture | None = None
         self._writer: CheckpointWriter | None = None
         self._saved = (0, 0)
         self._next_step = 0
         self._last_save = time.monotonic()
         self._began = time.monotonic()
+
+    def inspect(self, traced: Sequence[Any]) -> None:
+        """Refuses, in deterministic mode, random state outside of variables.
+
+        Raises:
+            HiddenRandomnessError: Names every operation and its fix.
+        """
+        findings = [each for function in traced for each in hidden_randomness(function)]
+        if findings and self._run.deterministic:
+            raise HiddenRandomnessError(findings)
 
     def restore(self) -> LoopState | None:
         """Restores the newest checkpoint that is whole; a collective.
@@ -94,6 +120,7 @@ class RunSaves:
         shared = gather_objects(self._strategy, None if found is None else dict(found.state))[0]
         self._capture = Capture(self._model, self._strategy)
         if shared is None:
+            self._begin()
             return None
         arrays = None if found is None else found.tensors
         restore(self._model, self._strategy, arrays)
@@ -183,6 +210,7 @@ class RunSaves:
         )
         self._saved = (state.steps, state.epoch)
         self._next_step = state.steps + steps_until_save(0.0, None)
+        self._trained_before = shared["trained_seconds"]
         return state
 
     def _content(self, state: LoopState, lasts: Sequence[Any], states: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,6 +220,7 @@ class RunSaves:
             "callbacks": dict(states),
             "stop_training": bool(self._model.stop_training),
             "conditions": dict(self._run.conditions),
+            "trained_seconds": self._trained_seconds(),
         }
 
     def _plan(self, state: LoopState, save_seconds: float) -> None:
@@ -200,11 +229,14 @@ class RunSaves:
         steps = state.steps - self._saved[0]
         step_seconds = (now - self._last_save - save_seconds) / steps if steps else None
         minutes = self._spec.every.minutes
-        history = History(self._run.history.trained_seconds + now - self._began, self._run.history.failures)
+        history = History(self._trained_seconds(), self._run.attempt - 1)
         interval = minutes * 60 if minutes else seconds_between_saves(save_seconds, history)
         distance = steps_until_save(interval, step_seconds)
         self._next_step = state.steps + int(gather_objects(self._strategy, distance)[0])
         self._saved, self._last_save = (state.steps, state.epoch), now
+
+    def _trained_seconds(self) -> float:
+        return self._trained_before + time.monotonic() - self._began
 
     def _postpone(self, state: LoopState) -> None:
         _log.info("the checkpoint before is still being written: none at step %d", state.steps)

@@ -75,6 +75,11 @@ class ReplicaStep:
         return self._several(*(tf.stack(column) for column in columns))
 
     @property
+    def traced(self) -> tuple[Any, ...]:
+        """The concrete functions that were traced; none where steps run eagerly."""
+        return () if self._eager else tuple(f for f in (self._single, self._several) if f is not None)
+
+    @property
     def log_names(self) -> frozenset[str] | None:
         """The names that the method logs; None where only running it would tell."""
         outputs = getattr(self._single, "structured_outputs", None)

@@ -1,6 +1,7 @@
 """Passes the gate before each ticket, and saves there when it is time."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from trainer.contract.position import Phase, Position
 from trainer.gate import Command, Gate
@@ -9,6 +10,9 @@ from trainer.loop_state import LoopState
 
 class Saves(Protocol):
     """Keeps a run's state. Every method is called by all workers at the same ticket."""
+
+    def inspect(self, traced: Sequence[Any]) -> None:
+        """Looks at the traced train steps; raises where they keep what cannot be saved."""
 
     def due(self, state: LoopState) -> bool:
         """Whether to save before the ticket that `state` stands at; the same answer on all workers."""
@@ -28,6 +32,9 @@ class Saves(Protocol):
 
 class NoSaves:
     """Keeps nothing."""
+
+    def inspect(self, traced: Sequence[Any]) -> None:
+        """Allows everything."""
 
     def due(self, state: LoopState) -> bool:
         """Never."""
@@ -61,6 +68,10 @@ class Tickets:
         self._gate = gate
         self._saves = saves or NoSaves()
         self.state = LoopState()
+
+    def inspect(self, traced: Sequence[Any]) -> None:
+        """Refuses steps that keep state which no save would hold."""
+        self._saves.inspect(traced)
 
     def restore(self) -> bool:
         """Goes back to where the newest save stood; whether there was one."""

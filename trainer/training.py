@@ -60,6 +60,7 @@ class Training:
         self._every_batch = any_worker(self._strategy, hooks.has_batch_hooks("train"))
         model.history = hooks.history
         model.stop_training = False
+        self._tickets.inspect(self._step.traced)
         hooks.call("on_train_begin", {})
         feed = self._feed = Feed(self._source, self._steps_per_epoch, self._start(first))
         state = self._tickets.state

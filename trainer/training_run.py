@@ -1,9 +1,10 @@
 """One worker's training from its experiment to its result; the first module that imports TensorFlow."""
 
+import logging
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,23 @@ import tensorflow as tf
 
 from trainer import loop, result, user_code
 from trainer.callbacks import BestModels, EarlyStopping, build_callbacks
+from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.messages import Assignment, Ready
-from trainer.contract.run_directory import RunDirectory
+from trainer.contract.messages import Assignment, Committed, Ready
+from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
-from trainer.storage import AlreadyExistsError, open_store
+from trainer.loop_state import LoopState
+from trainer.run_saves import Listener, Run, RunSaves
+from trainer.storage import open_store
 
 Strategy = Any
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -45,18 +51,14 @@ def train(
         Exception: Whatever the experiment's code raises.
     """
     spec, folder, run = experiment.spec, Path(assignment.folder), RunDirectory(assignment.run_directory)
-    if assignment.worker == 0:
-        _claim(run, experiment, assignment.run)
     _pin(spec.training, threads)
     strategy = create_strategy()
     topology = Topology.of(strategy)
     model = _build(spec.training, folder, strategy)
     data, validation = _load(spec.training, folder, _context(experiment, topology))
-    if spec.training.initial_weights:
-        _start_from(model, spec.training.initial_weights, folder, strategy)
+    conditions = record(strategy, deterministic=spec.training.deterministic)
     if topology.is_chief:
-        facts = {"workers": topology.workers, "replicas": topology.replicas, "threads": threads}
-        recorded = result.environment(folder, {**facts, "deterministic": spec.training.deterministic})
+        recorded = result.environment(folder, conditions)
         open_store(run.url).put(run.environment, result.to_json(recorded))
     control.send(Ready(topology.worker, topology.replicas, model.count_params(), _devices()))
 
@@ -64,6 +66,24 @@ def train(
     callbacks = build_callbacks(spec.callbacks, run, custom, validation is not None)
     stop = StopRecord()
     reporter = EpochReporter(control.send, spec.training.global_batch_size, _row_count(data))
+    kept = Run(
+        name=assignment.run,
+        digest=assignment.digest,
+        attempt=assignment.attempt,
+        directory=run,
+        store=open_store(run.url),
+        conditions=conditions,
+        deterministic=spec.training.deterministic,
+    )
+
+    def begin() -> None:
+        if spec.training.initial_weights:
+            _start_from(model, spec.training.initial_weights, folder, strategy)
+
+    def saves(model: Any, every_callback: Sequence[Any]) -> RunSaves:
+        told = _Told(control, assignment.attempt)
+        return RunSaves(model, every_callback, kept, spec.checkpoint, told, begin)
+
     began = time.monotonic()
     history = loop.fit(
         model,
@@ -71,6 +91,7 @@ def train(
         **_fit_arguments(spec.training),
         callbacks=[*observed(callbacks, stop, _stopper), reporter],
         gate=control,
+        saves=saves,
     )
     outcome = {
         "digest": weights_digest(model),
@@ -94,13 +115,23 @@ def train(
     return content
 
 
-def _claim(run: RunDirectory, experiment: Experiment, name: str) -> None:
-    """Creates the run by its experiment.yaml, in the JSON subset of YAML; of two claimants one succeeds."""
-    try:
-        open_store(run.url).create(run.experiment, result.to_json(experiment.document()))
-    except AlreadyExistsError as error:
-        message = f"run {name!r} exists already at {run.url}; choose another name with --run, or none"
-        raise SetupError(message, ExitCode.CONFIG) from error
+class _Told(Listener):
+    """Tells the supervisor, and people, what became of checkpoints."""
+
+    def __init__(self, control: Control, attempt: int) -> None:
+        self._control = control
+        self._attempt = attempt
+
+    def committed(self, checkpoint: CheckpointId, seconds: float) -> None:
+        self._control.send(Committed(checkpoint.step, self._attempt, seconds))
+
+    def failed(self, checkpoint: CheckpointId, error: Exception) -> None:
+        _log.warning("checkpoint %s could not be written, training goes on: %s", checkpoint, error)
+
+    def resumed(self, state: LoopState, checkpoint: CheckpointId, notes: Sequence[str]) -> None:
+        _log.warning("goes on from checkpoint %s: epoch %d, %s", checkpoint, state.epoch + 1, state.phase)
+        for note in notes:
+            _log.warning("%s", note)
 
 
 def _pin(spec: TrainingSpec, threads: int) -> None:

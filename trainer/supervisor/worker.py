@@ -86,6 +86,7 @@ class WorkerProcesses:
                 attempt=attempt,
                 addresses=addresses,
                 resume=True,
+                digest=plan.digest,
             )
         )
 
