@@ -11,8 +11,8 @@ from trainer.checkpoint.tensor_file import flat_bytes
 from trainer.checkpoint.variables import Array, StateVariable, StateVariables, local_view
 from trainer.distribution import Topology, gather_objects, gather_rows
 
-# How much of the mirrored state a capture compares between workers, at most: a few milliseconds' worth.
-_SAMPLED_BYTES = 8 << 20
+# About how much of the mirrored state a capture compares between workers: a millisecond's worth.
+_SAMPLED_BYTES = 1 << 20
 _BLOCK_BYTES = 256
 
 
@@ -45,7 +45,8 @@ class Capture:
         self._captures = 0
         all_variables = [*self._variables.mirrored, *self._variables.per_replica]
         listed = "\n".join(f"{v.name} {v.dtype} {v.shape}" for v in all_variables)
-        _require_equal(strategy, hashlib.blake2b(listed.encode()).hexdigest(), "models")
+        digest = hashlib.blake2b(listed.encode()).hexdigest()
+        _refuse_different(gather_objects(strategy, digest), "variables in their models")
         self._buffers: dict[str, Array] = {}
         if self._topology.is_chief:
             # Ones, not zeros: writing makes the system hand out the memory now, and not at the first capture.
@@ -69,20 +70,25 @@ class Capture:
                 sample.add(view)
             if self._topology.is_chief:
                 np.copyto(self._buffers[variable.name], view)
-        _require_equal(self._strategy, sample.hexdigest(), "weights or optimizer variables")
-        gathered = gather_replicas(self._strategy, self._variables.per_replica)
-        return {**self._buffers, **gathered} if self._topology.is_chief else {}
+        rows = self._gather(sample.digest())
+        return {**self._buffers, **_unpacked(self._variables.per_replica, rows)} if len(rows) else {}
+
+    def _gather(self, digest: Array) -> Array:
+        """Every replica's own values as bytes, shape (replicas, bytes), on the chief; none elsewhere."""
+        own = self._variables.per_replica
+        mine = [
+            _packed([digest, *(local_view(v.components[index], v.dtype) for v in own)])
+            for index in range(self._topology.local_replicas)
+        ]
+        # Digest and values in one message: on a small model its latency is what a capture costs.
+        rows = np.concatenate(gather_rows(self._strategy, np.stack(mine)))
+        digests = rows[:: self._topology.local_replicas, : len(digest)]
+        _refuse_different([row.tobytes().hex() for row in digests], "weights or optimizer variables")
+        return rows[:, len(digest) :] if self._topology.is_chief else rows[:0]
 
 
-def gather_replicas(strategy: tf.distribute.Strategy, variables: Sequence[StateVariable]) -> dict[str, Array]:
-    """Every replica's value of each variable, stacked in the order of global replica numbers; a collective.
-
-    Returns:
-        Arrays of shape (replicas, ...) by name, on every worker.
-    """
-    local = Topology.of(strategy).local_replicas
-    mine = [_packed([local_view(v.components[index], v.dtype) for v in variables]) for index in range(local)]
-    rows = np.concatenate(gather_rows(strategy, np.stack(mine)))
+def _unpacked(variables: Sequence[StateVariable], rows: Array) -> dict[str, Array]:
+    """Each variable's values, shape (replicas, ...), by name."""
     stacked: dict[str, Array] = {}
     offset = 0
     for variable in variables:
@@ -108,15 +114,15 @@ class _Sample:
         raw = flat_bytes(array)
         whole = len(raw) // _BLOCK_BYTES
         blocks = raw[: whole * _BLOCK_BYTES].reshape(whole, _BLOCK_BYTES)
-        self._digest.update(np.ascontiguousarray(blocks[self._offset % self._spacing :: self._spacing]).data)
+        first = self._offset % max(1, min(self._spacing, whole))
+        self._digest.update(np.ascontiguousarray(blocks[first :: self._spacing]).data)
         self._digest.update(raw[whole * _BLOCK_BYTES :].data)
 
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
+    def digest(self) -> Array:
+        return np.frombuffer(self._digest.digest(), np.uint8)
 
 
-def _require_equal(strategy: tf.distribute.Strategy, digest: str, what: str) -> None:
-    digests = gather_objects(strategy, digest)
+def _refuse_different(digests: Sequence[str], what: str) -> None:
     if len(set(digests)) > 1:
         listed = ", ".join(f"worker {worker} {text[:12]}" for worker, text in enumerate(digests))
         raise ReplicasDivergedError(f"the workers have different {what}: {listed}")

@@ -19,7 +19,8 @@ from trainer.checkpoint.variables import (
 )
 from trainer.distribution import Topology, broadcast_arrays, gather_objects
 
-_PIECE_BYTES = 32 << 20
+# Larger messages are slower: every collective allocates several copies of its argument.
+_PIECE_BYTES = 8 << 20
 
 
 class RestoreError(RuntimeError):

@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.contract.run_directory import RunDirectory, best_name, is_best_name
+from trainer.contract.run_directory import CheckpointId, RunDirectory, best_name, is_best_name
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ def test_every_path_stands_below_the_url(url, root):
     assert run.events == f"{root}events.jsonl"
     assert run.csv == f"{root}logs/training.csv"
     assert run.tensorboard == f"{root}logs/tensorboard"
+    assert run.checkpoint(CheckpointId(120, 3)) == f"{root}checkpoints/120-3"
+    assert run.attempt_taken(3) == f"{root}attempts/3/taken"
+    assert run.attempt_resumed(3) == f"{root}attempts/3/resumed"
+    assert run.attempt_committed(3) == f"{root}attempts/3/committed"
+    assert run.attempt_ended(3) == f"{root}attempts/3/ended"
     assert run.best("val_loss", 3, 0.25) == f"{root}best/val_loss/00003-0.25.keras"
 
 
@@ -41,6 +46,16 @@ def test_a_best_model_has_a_legal_name_that_is_recognised(epoch, value, name):
 @pytest.mark.parametrize("name", ["notes.txt", "00001-0.5.keras.tmp", "best.keras", "x/00001-0.5.keras"])
 def test_other_files_are_not_taken_for_best_models(name):
     assert not is_best_name(name)
+
+
+@pytest.mark.parametrize("checkpoint", [CheckpointId(0, 1), CheckpointId(120, 30)])
+def test_a_checkpoint_is_recognised_by_its_name(checkpoint):
+    assert CheckpointId.parse(str(checkpoint)) == checkpoint
+
+
+@pytest.mark.parametrize("name", ["", "1", "1-", "-1", "01-1", "1-0", "1-01", "1-1.tmp", "a1-1", "1-1\n"])
+def test_other_names_are_not_taken_for_checkpoints(name):
+    assert CheckpointId.parse(name) is None
 
 
 def test_a_monitor_cannot_leave_its_directory():

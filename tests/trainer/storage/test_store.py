@@ -54,6 +54,51 @@ def test_a_listing_does_not_take_a_longer_name_for_a_directory(root):
     assert store.list(f"{root}/best") == ["x"]
 
 
+def test_pieces_are_one_object(root):
+    store, url = open_store(root), f"{root}/a"
+    store.put(url, b"an older and longer one")
+    store.put_pieces(url, iter([b"ab", memoryview(b"xcx")[1:2], b""]))
+    assert store.get(url) == b"abc"
+    assert store.list(root) == ["a"]
+
+
+def test_pieces_that_raise_leave_the_old_object_and_nothing_else(root):
+    def pieces():
+        yield b"half"
+        raise ValueError("no more")
+
+    store, url = open_store(root), f"{root}/a"
+    store.put(url, b"old")
+    with pytest.raises(ValueError, match="no more"):
+        store.put_pieces(url, pieces())
+    assert store.get(url) == b"old"
+    assert store.list(root) == ["a"]
+
+
+def test_children_are_what_lies_directly_below(root, tmp_path):
+    store = open_store(root)
+    assert store.children(root) == []
+    store.put(f"{root}/b", b"")
+    store.put(f"{root}/a/c/d", b"")
+    assert store.children(root) == ["a", "b"]
+    assert store.children(f"{root}/a") == ["c"]
+    if not root.startswith("memory"):
+        os.mkdir(tmp_path / "runs" / "empty")
+        assert store.children(root) == ["a", "b", "empty"]
+
+
+def test_delete_all_leaves_nothing(root, tmp_path):
+    store = open_store(root)
+    store.put(f"{root}/a/b", b"")
+    store.put(f"{root}/a/c/d", b"")
+    store.put(f"{root}/ab", b"")
+    if not root.startswith("memory"):
+        (tmp_path / "runs/a/.perdure-0.tmp").write_bytes(b"left by a kill")
+    store.delete_all(f"{root}/a")
+    assert store.children(root) == ["ab"]
+    store.delete_all(f"{root}/a")
+
+
 def test_only_objects_exist(root):
     store = open_store(root)
     store.put(f"{root}/a/c", b"")
