@@ -1,62 +1,129 @@
+import random
 import socket
 import threading
+import time
 
-from trainer.contract.messages import Finished, Leave, LineBuffer, Message, Progress, decode, encode
+import pytest
+
+from trainer.contract.link_messages import Request, Wish
+from trainer.contract.messages import (
+    Action,
+    Held,
+    Hold,
+    Leave,
+    LineBuffer,
+    Reached,
+    Release,
+    Saved,
+    decode,
+    encode,
+)
 from trainer.contract.position import Phase, Position
 from trainer.control import Control
+from trainer.gate import Command
+from trainer.supervisor.holds import Round, Wanted
+
+PLACE = Position(0, Phase.TRAINING)
 
 
-class Launcher:
-    """The other end of the line."""
+class Side:
+    """The supervisor's end of a control's socket."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self.channel = channel
+    def __init__(self) -> None:
+        self.socket, theirs = socket.socketpair()
+        self.socket.settimeout(10)
+        self.control = Control(theirs, 0, 1, time.monotonic)
         self.lines = LineBuffer()
+        self.heard: list = []
 
-    def hear_all(self) -> list[Message]:
-        """Everything said until the worker's end is closed."""
-        lines: list[bytes] = []
-        while data := self.channel.recv(4096):
-            lines += self.lines.feed(data)
-        return [decode(line) for line in lines]
+    def tell(self, message) -> None:
+        self.socket.sendall(encode(message))
 
-
-def test_progress_is_throttled_but_a_new_phase_is_told_at_once() -> None:
-    ours, theirs = socket.socketpair()
-    now = [0.0]
-    control = Control(theirs, 1, lambda: now[0])
-    places = [
-        (0.0, Phase.TRAINING, 0),
-        (0.1, Phase.TRAINING, 1),
-        (0.2, Phase.TRAINING, 2),
-        (0.21, Phase.VALIDATING, 0),
-        (0.5, Phase.VALIDATING, 1),
-    ]
-    for now[0], phase, step in places:
-        control.begin(Position(3, phase, step))
-        control.completed(Position(3, phase, step))
-    theirs.shutdown(socket.SHUT_WR)
-    assert Launcher(ours).hear_all() == [
-        Progress(1, 3, "training", 0),
-        Progress(1, 3, "validating", 0),
-        Progress(1, 3, "validating", 1),
-    ]
+    def hear(self, kind):
+        while True:
+            for index, message in enumerate(self.heard):
+                if isinstance(message, kind):
+                    return self.heard.pop(index)
+            self.heard += [decode(line) for line in self.lines.feed(self.socket.recv(65536))]
 
 
-def test_a_worker_that_has_finished_waits_for_the_word() -> None:
-    ours, theirs = socket.socketpair()
-    control = Control(theirs, 0, lambda: 0.0)
-    waiter = threading.Thread(target=control.wait_until_all_have_finished, daemon=True)
-    waiter.start()
-    waiter.join(0.05)
-    assert waiter.is_alive()
-    ours.sendall(encode(Leave()))
-    waiter.join(10)
-    assert not waiter.is_alive()
+def test_a_hold_is_answered_while_the_loop_is_busy_and_stops_it_at_the_next_gate() -> None:
+    side = Side()
+    assert side.control.begin(PLACE) is Command.CONTINUE
+    # This thread is the loop: it is inside its ticket, and the answer comes all the same.
+    side.tell(Hold(1, 1))
+    assert side.hear(Held) == Held(1, 1, 1)
+    commands: list[Command] = []
+    loop = threading.Thread(target=lambda: commands.extend(side.control.begin(PLACE) for _ in range(3)))
+    loop.start()
+    side.tell(Release(1, 1, 3, Action.SAVE))
+    assert side.hear(Reached) == Reached(1, 1)
+    loop.join(10)
+    assert commands == [Command.CONTINUE, Command.CONTINUE, Command.SAVE]
+    side.control.saved(17)
+    assert side.hear(Saved) == Saved(1, 1, 17)
 
 
-def test_what_nobody_reads_any_more_is_dropped() -> None:
-    ours, theirs = socket.socketpair()
-    control = Control(theirs, 0, lambda: 0.0)
-    ours.close()
-    control.send(Finished(0))
+@pytest.mark.parametrize(
+    "message", [Hold(2, 1), Release(1, 5, 0, Action.STOP), Release(2, 1, 0, Action.STOP)]
+)
+def test_a_word_of_another_attempt_or_hold_is_dropped(message) -> None:
+    side = Side()
+    side.tell(message)
+    side.tell(Leave())
+    side.control.wait_until_let_go()
+    assert side.control.begin(PLACE) is Command.CONTINUE
+
+
+def test_three_hundred_holds_at_random_moments_and_all_workers_act_at_the_same_ticket() -> None:
+    workers, holds = 3, 300
+    sides = [Side() for _ in range(workers)]
+    barrier = threading.Barrier(workers, timeout=30)
+    acted: list[list[tuple[int, str]]] = [[] for _ in range(workers)]
+
+    def loop(worker: int) -> None:
+        control, draw, ticket = sides[worker].control, random.Random(worker), 0
+        while True:
+            command = control.begin(PLACE)
+            if command is not Command.CONTINUE:
+                acted[worker].append((ticket, command.value))
+                barrier.wait()
+                control.saved(ticket)
+                if command is Command.STOP:
+                    return
+            ticket += 1
+            time.sleep(draw.random() * 0.0005)
+            barrier.wait()
+
+    threads = [threading.Thread(target=loop, args=(worker,), daemon=True) for worker in range(workers)]
+    for thread in threads:
+        thread.start()
+    draw = random.Random(9)
+    seconds: list[float] = []
+    for number in range(1, holds + 1):
+        time.sleep(draw.random() * 0.004)
+        wish = Wish.STOP if number == holds else Wish.SAVE
+        held = Round(number, workers)
+        began = time.monotonic()
+        for side in sides:
+            side.tell(Hold(1, number))
+        for worker, side in enumerate(sides):
+            held.take_held(worker, side.hear(Held).begun, [Wanted(0, Request(wish), 0.0)])
+        seconds.append(time.monotonic() - began)
+        assert held.target is not None
+        assert held.action is not None
+        for side in sides:
+            side.tell(Release(1, number, held.target, held.action))
+        for worker, side in enumerate(sides):
+            assert side.hear(Reached).id == number
+            side.hear(Saved)
+            held.take_saved(worker)
+        assert held.is_done(())
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert acted[0] == acted[1] == acted[2]
+    assert [command for _, command in acted[0]] == ["save"] * (holds - 1) + ["stop"]
+    print(
+        f"{holds} holds; all held after {1000 * sum(seconds) / holds:.2f} ms on average, {1000 * max(seconds):.1f} at most"
+    )

@@ -2,17 +2,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.contract import link_messages as link
 from trainer.contract.messages import (
+    Action,
     Assignment,
+    AttemptEnded,
+    Ended,
     EpochFinished,
     Failed,
     Finished,
+    Held,
     Leave,
     LineBuffer,
     Origin,
+    Prepare,
     Progress,
     Ready,
+    Release,
     Started,
+    Supervise,
     decode,
     encode,
 )
@@ -28,7 +36,35 @@ MESSAGES = [
     Finished(1),
     Finished(0, {"status": "finished", "best": [{"value": 0.5}]}),
     Failed(1, 70, Origin.USER, "ValueError: ä\n", "Traceback:\n  line\n", "model.py:12"),
+    Assignment("/f", {}, "run", "/runs/run", 1, 2, attempt=3, addresses=("a:1", "b:2"), resume=True),
+    Prepare(2),
+    Held(3, 1, 17),
+    Release(3, 1, 17, Action.STOP),
+    Supervise("/f", {"spec": {}}, "run", "/runs/run", 0, 2, "digest", "127.0.0.1:1"),
+    AttemptEnded(1, "failure", 1, "ValueError", Failed(1, 70, Origin.USER, "ValueError"), retried=False),
+    Ended(0, 0, result={"best": []}),
 ]
+
+LINK_MESSAGES = [
+    link.Hello("run", 1, "digest", 3),
+    link.MemberReady(3, "127.0.0.1:5"),
+    link.StartAttempt(4, ("127.0.0.1:5", "127.0.0.1:6")),
+    link.MemberProgress(4, Progress(1, 0, "training", 3, 4, "training")),
+    link.Exited(4, None, 9, Failed(1, 1, Origin.PEER, "lost"), "frozen"),
+    link.Request(link.Wish.LEAVE, 10.0),
+    link.RunEnded(70, "the same bug"),
+    Release(3, 1, 17, Action.SAVE),
+]
+
+
+@pytest.mark.parametrize("message", LINK_MESSAGES, ids=lambda message: type(message).__name__)
+def test_what_is_written_to_a_link_is_read_back(message) -> None:
+    assert link.decode_link(encode(message).rstrip(b"\n")) == message
+
+
+def test_what_is_no_message_of_a_link_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a message"):
+        link.decode_link(encode(Prepare(2)))
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)

@@ -1,4 +1,4 @@
-"""A training process without TensorFlow: passes gates, meets its peers in a barrier, saves a chain of hashes."""
+"""A training process without TensorFlow: gates, a barrier with its peers, a chain of hashes to save."""
 
 import argparse
 import hashlib

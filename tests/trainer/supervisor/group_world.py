@@ -1,0 +1,394 @@
+"""A group of supervisors, their links, store and training processes, in one thread under a drawn schedule."""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainer.contract import link_messages as link
+from trainer.contract.attempts import AttemptRecord, CauseKind
+from trainer.contract.link_messages import Wish
+from trainer.contract.messages import (
+    Action,
+    Finished,
+    Held,
+    Hold,
+    Leave,
+    Progress,
+    Ready,
+    Release,
+    Saved,
+)
+from trainer.supervisor import events
+from trainer.supervisor import member as own
+from trainer.supervisor.group import Group, Stage
+
+GOOD = {0, 143}
+
+
+@dataclass
+class Training:
+    """A training process: tickets behind a gate, each of which needs all workers."""
+
+    attempt: int
+    begun: int = 0
+    in_ticket: bool = False
+    acting: Release | None = None
+    held: Hold | Release | None = None
+    finished: bool = False
+    stopped: bool = False
+    dying: bool = False
+    left: bool = False
+    inbox: deque[Any] = field(default_factory=deque)
+
+
+class World:
+    """Everything; `step` does one drawn thing and checks what must always hold."""
+
+    def __init__(self, seed: int, workers: int, tickets: int, faults: int) -> None:
+        self.draw = random.Random(seed)
+        self.workers = workers
+        self.tickets = tickets
+        self.faults = faults
+        self.now = 0.0
+        self.taken: list[int] = []
+        self.ended: dict[int, AttemptRecord] = {}
+        self.result = False
+        self.saved = 0
+        self.stop_asked = False
+        self.started: set[int] = set()
+        self.codes: dict[int, int] = {}
+        self.members: list[own.MemberMachine | None] = [None] * workers
+        self.trainings: list[Training | None] = [None] * workers
+        self.linked = [False] * workers
+        self.to_leader: list[deque[Any]] = [deque() for _ in range(workers)]
+        self.to_member: list[deque[Any]] = [deque() for _ in range(workers)]
+        self.replies: deque[Callable[[], events.Event]] = deque()
+        self.group: Group | None = None
+        self.log: list[str] = []
+
+    @property
+    def over(self) -> bool:
+        return len(self.codes) == self.workers
+
+    def step(self) -> None:
+        choices = self._enabled()
+        name, act = self.draw.choice(choices)
+        self.log.append(name)
+        act()
+
+    def _enabled(self) -> list[tuple[str, Callable[[], None]]]:
+        found: list[tuple[str, Callable[[], None]]] = [("tick", self._tick)]
+        if self.replies and self.group is not None:
+            found.append(("reply", self._reply))
+        for worker in range(self.workers):
+            if worker in self.codes:
+                continue
+            if self.members[worker] is None:
+                found.append((f"start supervisor {worker}", lambda w=worker: self._start(w)))
+                continue
+            found += self._enabled_of(worker)
+        if self.faults and self.draw.random() < 0.15:
+            found = [("fault", self._fault)]
+        return found
+
+    def _enabled_of(self, worker: int) -> list[tuple[str, Callable[[], None]]]:
+        found: list[tuple[str, Callable[[], None]]] = []
+        if not self.linked[worker] and worker and self.group is not None:
+            found.append((f"link {worker}", lambda: self._link(worker)))
+        if self.to_leader[worker] and self.group is not None:
+            found.append((f"to leader from {worker}", lambda: self._deliver_up(worker)))
+        if self.to_member[worker] and self.linked[worker]:
+            found.append((f"to member {worker}", lambda: self._deliver_down(worker)))
+        training = self.trainings[worker]
+        if training is not None and training.dying:
+            found.append((f"bury {worker}", lambda: self._bury(worker, None, 9)))
+        elif training is not None:
+            if training.inbox:
+                found.append((f"control {worker}", lambda: self._control(worker, training)))
+            found.append((f"train {worker}", lambda: self._train(worker, training)))
+        return found
+
+    # Supervisors and links.
+
+    def _start(self, worker: int) -> None:
+        assert self.trainings[worker] is None
+        machine = self.members[worker] = own.MemberMachine(25.0)
+        if worker == 0:
+            self.group = Group(self.workers, 10_000, 1e9, self.now)
+            self.replies.clear()
+            self._act(self.group.begin())
+            self._link(0)
+        if self.stop_asked:
+            # Whoever asks for a stop asks those, too, that were away.
+            self._perform(worker, machine.asked(Wish.STOP, self.now))
+
+    def _link(self, worker: int) -> None:
+        machine = self.members[worker]
+        assert machine is not None
+        self.linked[worker] = True
+        self.to_leader[worker].clear()
+        self.to_member[worker].clear()
+        self._feed(events.Joined(worker, machine.attempt))
+        self._perform(worker, machine.linked())
+
+    def _cut(self, worker: int) -> None:
+        if self.linked[worker]:
+            self.linked[worker] = False
+            self.to_leader[worker].clear()
+            self.to_member[worker].clear()
+            machine = self.members[worker]
+            if machine is not None:
+                self._perform(worker, machine.unlinked())
+            self._feed(events.Lost(worker))
+
+    def _gone(self, worker: int) -> None:
+        """A supervisor is gone, and with it, by the kernel's word, its training process."""
+        self.members[worker] = None
+        self.trainings[worker] = None
+        if worker == 0:
+            self.group = None
+            self.linked[0] = False
+            for other in range(1, self.workers):
+                self._cut(other)
+        else:
+            self._cut(worker)
+
+    def _feed(self, event: events.Event) -> None:
+        if self.group is not None:
+            self._act(self.group.handle(event, self.now))
+            self._exit_leader_if_done()
+
+    def _act(self, actions: list[events.Action]) -> None:
+        for action in actions:
+            match action:
+                case events.Send():
+                    if isinstance(action.message, link.StartAttempt) and action.worker == 0:
+                        assert action.message.attempt not in self.started, "an attempt has one leader"
+                        self.started.add(action.message.attempt)
+                    if isinstance(action.message, Release):
+                        self._check_release(action.message)
+                    if self.linked[action.worker]:
+                        self.to_member[action.worker].append(action.message)
+                case events.ReadAttempts():
+                    self.replies.append(self._read)
+                case events.TakeAttempt():
+                    self.replies.append(lambda a=action: self._take(a.attempt))
+                case events.RecordEnd():
+                    self.replies.append(lambda a=action: self._record(a.record))
+                case events.CheckFence():
+                    self.replies.append(
+                        lambda a=action: events.FenceChecked(a.attempt, max(self.taken) > a.attempt)
+                    )
+                case events.ExitLeader():
+                    self.leader_exit = action
+                    machine = self.members[0]
+                    assert machine is not None
+                    self._perform(0, machine.abort(action.exit_code, action.reason))
+
+    def _check_release(self, release: Release) -> None:
+        for training in self.trainings:
+            if training is not None and training.attempt == release.attempt and not training.dying:
+                assert training.begun <= release.target, "nobody is past the target"
+
+    def _perform(self, worker: int, actions: list[own.MemberAction]) -> None:
+        for action in actions:
+            match action:
+                case own.SendLeader():
+                    self._up(worker, action.message)
+                case own.AnnounceReady():
+                    assert self.trainings[worker] is None, "ready means that nothing lives"
+                    self._up(worker, link.MemberReady(action.after, f"host:{worker}"))
+                    if self.draw.random() < 0.1:
+                        self._up(worker, link.MemberReady(action.after, f"host:{worker}"))
+                case own.TellChild():
+                    training = self.trainings[worker]
+                    if training is not None:
+                        training.inbox.append(action.message)
+                case own.StartChild():
+                    assert self.trainings[worker] is None, "never two on one worker"
+                    self.trainings[worker] = Training(action.attempt)
+                case own.KillChild():
+                    training = self.trainings[worker]
+                    assert training is not None
+                    training.dying = True
+                case own.ExitMember():
+                    self._exited(worker, action)
+
+    def _up(self, worker: int, message: Any) -> None:
+        if self.linked[worker]:
+            self.to_leader[worker].append(message)
+
+    def _exited(self, worker: int, action: own.ExitMember) -> None:
+        assert self.trainings[worker] is None, "no supervisor leaves anything behind"
+        if worker == 0:
+            self.leader_may_exit = True
+            self._exit_leader_if_done()
+        else:
+            self._leave(worker, action.exit_code)
+
+    def _exit_leader_if_done(self) -> None:
+        if getattr(self, "leader_may_exit", False) and self.group and self.group.stage is Stage.DONE:
+            ending = getattr(self, "leader_exit", None)
+            self.leader_may_exit = False
+            self.leader_exit = None
+            self._leave(0, ending.exit_code if ending else 143)
+
+    def _leave(self, worker: int, code: int) -> None:
+        assert code in GOOD, f"worker {worker} exits with {code}"
+        if code == 0:
+            assert self.result, "nobody exits with 0 before the run has finished"
+        # One that was asked to leave comes back; after a stop, nobody does.
+        if code == 0 or self.stop_asked:
+            self.codes[worker] = code
+        self._gone(worker)
+
+    def _deliver_up(self, worker: int) -> None:
+        self._feed(events.Said(worker, self.to_leader[worker].popleft()))
+
+    def _deliver_down(self, worker: int) -> None:
+        machine = self.members[worker]
+        assert machine is not None
+        self._perform(worker, machine.told(self.to_member[worker].popleft(), self.now))
+
+    # The store.
+
+    def _reply(self) -> None:
+        self._feed(self.replies.popleft()())
+
+    def _read(self) -> events.AttemptsRead:
+        for attempt in self.taken:
+            self.ended.setdefault(attempt, AttemptRecord(attempt, CauseKind.UNKNOWN))
+        records = tuple(self.ended[attempt] for attempt in self.taken)
+        return events.AttemptsRead(records, max(self.taken, default=0), self.result)
+
+    def _take(self, attempt: int) -> events.Event:
+        if max(self.taken, default=0) >= attempt:
+            return events.AttemptRefused(attempt)
+        self.taken.append(attempt)
+        return events.AttemptTaken(attempt)
+
+    def _record(self, record: AttemptRecord) -> events.EndRecorded:
+        fenced = max(self.taken) > record.attempt
+        if not fenced:
+            self.ended.setdefault(record.attempt, record)
+        return events.EndRecorded(record.attempt, fenced, self.result)
+
+    # Training processes.
+
+    def _peers(self, attempt: int) -> list[Training]:
+        return [t for t in self.trainings if t is not None and t.attempt == attempt and not t.dying]
+
+    def _control(self, worker: int, training: Training) -> None:
+        message = training.inbox.popleft()
+        if isinstance(message, Leave):
+            training.left = True
+        elif isinstance(message, Hold):
+            training.held = message
+            self._say(worker, Held(training.attempt, message.id, training.begun))
+        elif isinstance(message, Release) and isinstance(training.held, Hold | Release):
+            if training.held.id == message.id:
+                training.held = message
+
+    def _train(self, worker: int, training: Training) -> None:
+        if training.left:
+            self._bury(worker, 0, None)
+        elif training.finished or training.stopped:
+            return
+        elif training.acting is not None:
+            self._act_together(worker, training)
+        elif training.in_ticket:
+            peers = self._peers(training.attempt)
+            if len(peers) == self.workers and all(peer.begun >= training.begun for peer in peers):
+                training.in_ticket = False
+                place = Progress(
+                    worker, 0, "training", self.saved + training.begun, training.begun, "training"
+                )
+                self._say(worker, place)
+        else:
+            self._begin(worker, training)
+
+    def _begin(self, worker: int, training: Training) -> None:
+        if training.begun == 0 and training.held is None and self.draw.random() < 0.5:
+            self._say(worker, Ready(worker, 1, 1, "CPU"))
+        if isinstance(training.held, Hold):
+            return
+        if training.begun >= self.tickets:
+            if worker == 0:
+                self.result = True
+            training.finished = True
+            self._say(worker, Finished(worker, {} if worker == 0 else None))
+        elif isinstance(training.held, Release) and training.begun >= training.held.target:
+            assert training.begun == training.held.target
+            training.acting, training.held = training.held, None
+        else:
+            training.begun += 1
+            training.in_ticket = True
+
+    def _act_together(self, worker: int, training: Training) -> None:
+        peers = self._peers(training.attempt)
+        release = training.acting
+        assert release is not None
+        for peer in peers:
+            if peer.acting is not None:
+                assert peer.begun in (training.begun, training.begun + 1), "all act at the same ticket"
+        reached = [
+            peer for peer in peers if peer.acting == release or peer.begun > release.target or peer.stopped
+        ]
+        if len(reached) < self.workers:
+            return
+        self.saved += 1
+        training.acting = None
+        self._say(worker, Saved(training.attempt, release.id, self.saved))
+        if release.action is Action.STOP:
+            training.stopped = True
+        else:
+            training.begun += 1
+            training.in_ticket = True
+
+    def _say(self, worker: int, message: Any) -> None:
+        machine = self.members[worker]
+        assert machine is not None
+        self._perform(worker, machine.child_said(message))
+
+    def _bury(self, worker: int, code: int | None, signal: int | None) -> None:
+        self.trainings[worker] = None
+        machine = self.members[worker]
+        assert machine is not None
+        self._perform(worker, machine.child_dead(code, signal))
+
+    # Time and faults.
+
+    def _tick(self) -> None:
+        self.now += self.draw.random() * 0.3
+        for worker, machine in enumerate(self.members):
+            if machine is not None:
+                self._perform(worker, machine.ticked(self.now))
+        self._feed(events.Tick())
+
+    def _fault(self) -> None:
+        self.faults -= 1
+        worker = self.draw.randrange(self.workers)
+        machine = self.members[worker]
+        if machine is None:
+            return
+        kind = self.draw.choice(
+            ["kill training", "kill supervisor", "cut", "leave", "leave", "save", "save", "stop"]
+        )
+        self.log.append(f"{kind} {worker}")
+        if kind == "kill training" and (training := self.trainings[worker]) and not training.dying:
+            self._bury(worker, None, 9)
+        elif kind == "kill supervisor":
+            self._gone(worker)
+        elif kind == "cut" and worker:
+            self._cut(worker)
+        elif kind == "leave":
+            self._perform(worker, machine.asked(Wish.LEAVE, self.now))
+        elif kind == "save":
+            self._perform(worker, machine.asked(Wish.SAVE, self.now))
+        elif kind == "stop" and self.draw.random() < 0.1:
+            self.stop_asked = True
+            for each, other in enumerate(self.members):
+                if other is not None:
+                    self._perform(each, other.asked(Wish.STOP, self.now))

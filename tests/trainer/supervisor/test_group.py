@@ -1,0 +1,310 @@
+from typing import Any
+
+import pytest
+
+from trainer.contract import link_messages as link
+from trainer.contract.attempts import AttemptRecord, CauseKind
+from trainer.contract.link_messages import Exited, Request, Wish
+from trainer.contract.messages import (
+    Action,
+    AttemptEnded,
+    Failed,
+    Held,
+    Hold,
+    Origin,
+    Progress,
+    Release,
+    Saved,
+)
+from trainer.supervisor import events
+from trainer.supervisor.group import Group, Stage
+
+USER = Failed(1, 70, Origin.USER, "ValueError: x", "traceback", "model.py:3")
+PEER = Failed(0, 1, Origin.PEER, "UnavailableError")
+
+
+class Scene:
+    """A group whose store and members answer at once."""
+
+    def __init__(self, workers: int = 2, group_wait: float = 900.0, records: tuple[Any, ...] = ()) -> None:
+        self.now = 0.0
+        self.group = Group(workers, max_failures=3, group_wait=group_wait, now=0.0)
+        self.workers = workers
+        self.actions: list[events.Action] = []
+        self.finished = self.fenced = False
+        self.feed(events.AttemptsRead(records, len(records), finished=False))
+
+    def feed(self, event: events.Event) -> None:
+        for action in self.group.handle(event, self.now):
+            self.actions.append(action)
+            match action:
+                case events.TakeAttempt():
+                    self.feed(events.AttemptTaken(action.attempt))
+                case events.RecordEnd():
+                    self.feed(events.EndRecorded(action.record.attempt, self.fenced, self.finished))
+
+    def say(self, worker: int, message: Any) -> None:
+        self.feed(events.Said(worker, message))
+
+    def join(self, *workers: int, after: int = 0) -> None:
+        for worker in workers:
+            self.feed(events.Joined(worker, after))
+            self.say(worker, link.MemberReady(after, f"host{worker}:1"))
+
+    def tick(self, seconds: float) -> None:
+        # As the supervisor does: never asleep.
+        for _ in range(int(seconds / 0.25)):
+            self.now += 0.25
+            self.feed(events.Tick())
+
+    def sent(self, kind: type[Any]) -> list[tuple[int, Any]]:
+        return [
+            (action.worker, action.message)
+            for action in self.actions
+            if isinstance(action, events.Send) and isinstance(action.message, kind)
+        ]
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [action for action in self.actions if isinstance(action, kind)]
+
+    @property
+    def records(self) -> list[AttemptRecord]:
+        return [action.record for action in self.of(events.RecordEnd)]
+
+
+def running(workers: int = 2) -> Scene:
+    scene = Scene(workers)
+    scene.join(*range(workers))
+    assert scene.group.stage is Stage.RUNNING
+    scene.actions.clear()
+    return scene
+
+
+def test_an_attempt_starts_once_all_are_ready_with_all_addresses() -> None:
+    scene = Scene(2)
+    scene.join(0)
+    assert scene.group.stage is Stage.GATHERING
+    scene.join(1)
+    start = link.StartAttempt(1, ("host0:1", "host1:1"))
+    assert scene.sent(link.StartAttempt) == [(0, start), (1, start)]
+
+
+def test_a_ready_from_before_the_attempt_is_not_about_the_next_one() -> None:
+    scene = running()
+    scene.say(0, link.MemberReady(0, "late:1"))
+    scene.say(1, Exited(1, None, 9))
+    scene.say(1, link.MemberReady(1, "host1:1"))
+    scene.tick(1)
+    assert scene.group.stage is Stage.GATHERING
+    scene.say(0, link.MemberReady(1, "host0:1"))
+    assert scene.group.stage is Stage.RUNNING
+    assert scene.group.attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("exits", "worker", "kind", "error"),
+    [
+        ([(0, Exited(1, 1, None, PEER)), (1, Exited(1, None, 9))], 1, "disruption", "SIGKILL"),
+        ([(0, Exited(1, 1, None, PEER)), (1, Exited(1, 70, None, USER))], 1, "failure", "ValueError"),
+        ([(0, Exited(1, None, 6)), (1, Exited(1, 70, None, USER))], 1, "failure", "ValueError"),
+        ([(0, Exited(1, None, 11)), (1, Exited(1, 1, None, PEER))], 0, "failure", "SIGSEGV"),
+        ([(0, Exited(1, 3, None)), (1, Exited(1, 1, None, PEER))], 0, "failure", "exited with 3"),
+        ([(0, Exited(1, None, 9, note="frozen")), (1, Exited(1, 1, None, PEER))], 0, "disruption", "frozen"),
+    ],
+)
+def test_the_cause_is_found_among_its_consequences(exits, worker: int, kind: str, error: str) -> None:
+    scene = running()
+    for each, exited in exits:
+        scene.say(each, exited)
+    (ended,) = [a.message for a in scene.of(events.Announce) if isinstance(a.message, AttemptEnded)]
+    assert (ended.worker, ended.kind) == (worker, kind)
+    assert error in ended.error
+
+
+def test_a_lost_link_ends_the_attempt_for_all() -> None:
+    scene = running()
+    scene.feed(events.Lost(1))
+    scene.tick(0.5)
+    assert scene.sent(link.EndAttempt) == [(0, link.EndAttempt(1))]
+    assert scene.records[0].kind is CauseKind.DISRUPTION
+
+
+def test_what_is_said_of_another_attempt_is_dropped() -> None:
+    scene = running()
+    scene.say(1, Exited(7, None, 9))
+    scene.say(1, link.MemberFinished(0))
+    scene.tick(1)
+    assert scene.group.stage is Stage.RUNNING
+
+
+def hold(scene: Scene, *begun: int) -> Release:
+    (_, asked), *_ = scene.sent(Hold)[-scene.workers :]
+    for worker, count in enumerate(begun):
+        scene.say(worker, Held(1, asked.id, count))
+    return scene.sent(Release)[-1][1]
+
+
+def test_all_are_released_to_the_largest_count() -> None:
+    scene = running(3)
+    scene.say(1, Request(Wish.SAVE))
+    release = hold(scene, 4, 6, 5)
+    assert (release.target, release.action) == (6, Action.SAVE)
+    assert [worker for worker, _ in scene.sent(Release)] == [0, 1, 2]
+
+
+def test_a_stronger_wish_merges_into_a_hold_before_its_release() -> None:
+    scene = running()
+    scene.say(1, Request(Wish.SAVE))
+    scene.say(0, Request(Wish.STOP))
+    assert hold(scene, 4, 4).action is Action.STOP
+    assert len(scene.sent(Hold)) == 2
+
+
+def test_a_wish_after_the_release_waits_for_the_next_hold() -> None:
+    scene = running()
+    scene.say(1, Request(Wish.SAVE))
+    release = hold(scene, 4, 4)
+    scene.say(1, Request(Wish.STOP))
+    assert len(scene.sent(Hold)) == 2
+    for worker in (0, 1):
+        scene.say(worker, Saved(1, release.id, 4))
+    assert len(scene.sent(Hold)) == 4
+    assert hold(scene, 9, 8).action is Action.STOP
+
+
+def test_an_answer_to_an_older_hold_is_dropped() -> None:
+    scene = running()
+    scene.say(1, Request(Wish.SAVE))
+    scene.say(0, Held(1, 99, 3))
+    scene.say(1, Held(1, 99, 3))
+    assert not scene.sent(Release)
+
+
+def test_a_stop_outlives_the_failure_of_the_attempt_it_was_made_in() -> None:
+    scene = running()
+    scene.say(0, Request(Wish.STOP))
+    hold(scene, 4, 4)
+    for worker in (0, 1):
+        scene.say(worker, Exited(1, None, 9))
+    assert {message.code for _, message in scene.sent(link.RunEnded)} == {143}
+
+
+def test_only_the_one_that_wished_to_leave_may_leave() -> None:
+    scene = running()
+    scene.say(1, Request(Wish.LEAVE))
+    release = hold(scene, 4, 4)
+    assert release.action is Action.STOP
+    for worker in (0, 1):
+        scene.say(worker, Saved(1, release.id, 4))
+    assert scene.sent(link.MayLeave) == [(1, link.MayLeave())]
+    assert scene.group.stage is Stage.GATHERING
+    scene.feed(events.Lost(1))
+    scene.join(1, after=0)
+    scene.say(0, link.MemberReady(1, "host0:1"))
+    assert scene.group.attempt == 2
+
+
+def test_past_its_deadline_a_stop_goes_without_a_save_and_says_so() -> None:
+    scene = running()
+    scene.say(0, Request(Wish.STOP, grace=5))
+    hold(scene, 4, 4)
+    scene.tick(4)
+    assert scene.group.stage is Stage.RUNNING
+    scene.tick(2)
+    assert scene.records[0].kind is CauseKind.STOPPED
+    assert "too late to save" in scene.records[0].error
+
+
+def test_a_hold_that_all_have_outrun_to_the_end_is_moot() -> None:
+    scene = running()
+    scene.say(0, Request(Wish.LEAVE))
+    hold(scene, 12, 12)
+    for worker in (0, 1):
+        scene.say(worker, link.MemberFinished(1, {"best": []} if worker == 0 else None))
+    assert {message.code for _, message in scene.sent(link.RunEnded)} == {0}
+
+
+def test_the_leader_leaves_last_and_not_before_all_have_heard() -> None:
+    scene = running()
+    for worker in (0, 1):
+        scene.say(worker, link.MemberFinished(1, {"best": []} if worker == 0 else None))
+    scene.say(0, link.Ack())
+    scene.tick(20)
+    assert not scene.of(events.ExitLeader)
+    scene.say(1, link.Ack())
+    assert scene.of(events.ExitLeader) == [events.ExitLeader(0, result={"best": []})]
+
+
+def test_the_leader_waits_for_the_last_word_no_longer_than_half_a_minute() -> None:
+    scene = running()
+    for worker in (0, 1):
+        scene.say(worker, link.MemberFinished(1))
+    scene.tick(31)
+    assert scene.group.stage is Stage.DONE
+
+
+def test_a_leader_that_starts_after_the_end_says_so_to_whoever_asks() -> None:
+    scene = Scene.__new__(Scene)
+    scene.now, scene.actions, scene.workers = 0.0, [], 2
+    scene.group = Group(2, 3, 900.0, 0.0)
+    scene.feed(events.Joined(0, 0))
+    scene.feed(events.AttemptsRead((), 0, finished=True))
+    scene.feed(events.Joined(1, 0))
+    assert scene.sent(link.RunEnded)[-1][0] == 1
+
+
+def test_a_result_found_when_an_attempt_ends_ends_the_run() -> None:
+    scene = running()
+    scene.finished = True
+    scene.say(1, Exited(1, None, 9))
+    scene.tick(1)
+    assert {message.code for _, message in scene.sent(link.RunEnded)} == {0}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        events.AttemptRefused(2),
+        events.Joined(1, 9),
+        events.FenceChecked(1, fenced=True),
+        events.EndRecorded(1, fenced=True, finished=False),
+    ],
+)
+def test_a_leader_that_meets_a_higher_attempt_does_nothing_more(event: events.Event) -> None:
+    scene = running()
+    if isinstance(event, events.Joined):
+        scene.feed(events.Lost(1))
+        scene.actions.clear()
+    scene.feed(event)
+    assert [action.exit_code for action in scene.of(events.ExitLeader)] == [76]
+    scene.actions.clear()
+    scene.join(0, 1)
+    scene.tick(5)
+    assert not scene.actions
+
+
+def test_a_leader_that_slept_looks_whether_it_still_leads() -> None:
+    scene = running()
+    scene.now += 10
+    scene.feed(events.Tick())
+    assert scene.of(events.CheckFence) == [events.CheckFence(1)]
+
+
+def test_a_group_that_stays_incomplete_gives_its_machines_back() -> None:
+    scene = Scene(2, group_wait=60)
+    scene.join(0)
+    scene.tick(61)
+    assert scene.sent(link.RunEnded) == [(0, link.RunEnded(75, "the group stayed incomplete for too long"))]
+
+
+def test_the_worker_furthest_behind_is_named_when_nothing_moves() -> None:
+    scene = running()
+    scene.say(0, link.MemberProgress(1, Progress(0, 0, "training", 4, 6, "training")))
+    scene.say(1, link.MemberProgress(1, Progress(1, 0, "training", 4, 5, "training")))
+    scene.tick(299)
+    assert scene.group.stage is Stage.RUNNING
+    scene.tick(3)
+    (record,) = scene.records
+    assert (record.worker, record.kind) == (1, CauseKind.FAILURE)
+    assert "no progress" in record.error
+    assert record.last == (0, 1, 4)
