@@ -372,7 +372,8 @@ class Group:
         self._causes.append(found)
         if self._gather_until is None:
             self._gather_until = now + GATHER_SECONDS
-        if all(member.exited for member in self._members):
+        # Nothing can beat a cause of the first rank, and nothing more can come from processes that are dead.
+        if found.strength == 0 or all(member.exited for member in self._members):
             self._end(cause.strongest(self._causes), now)
 
     def _end(self, found: Cause, now: float) -> None:

@@ -160,7 +160,7 @@ class World:
             self._act(self.group.handle(event, self.now))
             self._exit_leader_if_done()
 
-    def _act(self, actions: list[events.Action]) -> None:
+    def _act(self, actions: list[events.Action]) -> None:  # noqa: C901 - a table of actions
         for action in actions:
             match action:
                 case events.Send():
@@ -287,9 +287,8 @@ class World:
         elif isinstance(message, Hold):
             training.held = message
             self._say(worker, Held(training.attempt, message.id, training.begun))
-        elif isinstance(message, Release) and isinstance(training.held, Hold | Release):
-            if training.held.id == message.id:
-                training.held = message
+        elif isinstance(message, Release) and training.held is not None and training.held.id == message.id:
+            training.held = message
 
     def _train(self, worker: int, training: Training) -> None:
         if training.left:
