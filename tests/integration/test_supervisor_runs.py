@@ -83,7 +83,7 @@ def test_a_frozen_follower_is_noticed_and_rejoins_when_it_wakes(tmp_path: Path) 
         began = time.monotonic()
         os.kill(run.processes[1].pid, signal.SIGSTOP)
         run.wait_for(lambda: run.ends)
-        assert time.monotonic() - began < 3.3
+        assert time.monotonic() - began < 3
         assert run.attempts == [1]
         os.kill(run.processes[1].pid, signal.SIGCONT)
         run.wait_until_finished()

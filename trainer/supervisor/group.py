@@ -5,12 +5,11 @@ number for the next attempt) -> RUNNING -> ENDING (its end is recorded) -> GATHE
 are told, and acknowledge) -> DONE. Where nothing runs, a wish to stop or to leave is fulfilled at once.
 """
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any
 
 from trainer.contract import link_messages as link
-from trainer.contract.attempts import AttemptRecord, CauseKind, order_of
+from trainer.contract.attempts import AttemptRecord, CauseKind
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.link_messages import LinkMessage, Wish
 from trainer.contract.messages import (
@@ -22,16 +21,15 @@ from trainer.contract.messages import (
     Committed,
     Held,
     Hold,
-    Progress,
     Release,
     Saved,
 )
-from trainer.contract.position import Phase, Position
 from trainer.policies.budget import RETRY, Verdict, judge
-from trainer.policies.stall import StallPatience
 from trainer.supervisor import cause, events
 from trainer.supervisor.cause import Cause
+from trainer.supervisor.course import Course, Member
 from trainer.supervisor.holds import Round, Wanted, deadline_of
+from trainer.supervisor.stage import Stage
 
 GATHER_SECONDS = 0.4
 """How long reports are gathered after the first failure, to find the cause among its consequences."""
@@ -41,45 +39,6 @@ ACK_SECONDS = 30.0
 
 ASLEEP_SECONDS = 3.0
 """A leader that was not woken for so long may have been replaced meanwhile."""
-
-
-class Stage(StrEnum):
-    """Where the group is."""
-
-    LOADING = "loading"
-    GATHERING = "gathering"
-    TAKING = "taking"
-    RUNNING = "running"
-    ENDING = "ending"
-    FINISHING = "finishing"
-    DONE = "done"
-
-
-@dataclass
-class Member:
-    """What the leader knows of one worker.
-
-    Attributes:
-        present: Whether it is linked.
-        ready: Whether no training process lives there and one can be started.
-        address: Where its next training process will listen.
-        sent: Highest attempt that was started over this link.
-        finished: Whether its training process has trained to the end of this attempt.
-        exited: Whether its training process of this attempt is dead.
-        acknowledged: Whether it knows that the run has ended.
-        progress: The last that it told in this attempt.
-        progress_at: When it told something new.
-    """
-
-    present: bool = False
-    ready: bool = False
-    address: str = ""
-    sent: int = 0
-    finished: bool = False
-    exited: bool = False
-    acknowledged: bool = False
-    progress: Progress | None = None
-    progress_at: float = 0.0
 
 
 class Group:
@@ -111,13 +70,8 @@ class Group:
         self._wanted: list[Wanted] = []
         self._round: Round | None = None
         self._rounds = 0
-        self._causes: list[Cause] = []
         self._gather_until: float | None = None
-        self._patience = StallPatience()
-        self._save_seconds = 0.0
-        self._committed: int | None = None
-        self._first: tuple[int, int, int] | None = None
-        self._last: tuple[int, int, int] | None = None
+        self._course = Course()
         self._verdict: Verdict = RETRY
         self._cause: Cause | None = None
         self._ending: events.ExitLeader | None = None
@@ -275,13 +229,10 @@ class Group:
         self.attempt, self._reserved = attempt, None
         self.stage = Stage.RUNNING
         self._round = self._gather_until = None
-        self._causes = []
-        self._first = self._last = self._committed = None
+        self._course.begin()
         addresses = tuple(member.address for member in self._members)
         for worker, member in enumerate(self._members):
-            member.ready = member.finished = member.exited = False
-            member.sent = attempt
-            member.progress, member.progress_at = None, now
+            member.begin(attempt, now)
             self._send(worker, link.StartAttempt(attempt, addresses))
         self._do(events.Announce(AttemptStarted(attempt)))
 
@@ -291,29 +242,18 @@ class Group:
         member = self._members[worker]
         match message:
             case link.MemberProgress():
-                self._progressed(member, message.progress, now)
+                self._course.progressed(member, message.progress, now)
             case link.MemberFinished():
                 self._member_finished(member, message.result, now)
             case link.Exited():
                 member.exited = True
                 self._failed(cause.of_exit(worker, message), now)
             case Committed():
-                self._committed = max(message.step, self._committed or 0)
-                self._save_seconds = message.seconds
+                self._course.committed(message)
             case Held() | Saved():
                 self._answered(worker, message, now)
             case _:
                 pass
-
-    def _progressed(self, member: Member, progress: Progress, now: float) -> None:
-        if member.progress is not None and member.progress == progress:
-            return
-        if member.progress is not None:
-            self._patience.progressed(_phase(member.progress), now - member.progress_at)
-        member.progress, member.progress_at = progress, now
-        place = order_of(Position(progress.epoch, Phase(progress.phase), progress.step))
-        self._first = place if self._first is None else self._first
-        self._last = place if self._last is None else max(self._last, place)
 
     def _member_finished(self, member: Member, result: dict[str, Any] | None, now: float) -> None:
         member.finished = True
@@ -321,7 +261,7 @@ class Group:
             self._cause = None
             self._ending = events.ExitLeader(ExitCode.OK, result=result)
         if all(each.finished for each in self._members):
-            self._do(events.RecordEnd(self._record(CauseKind.FINISHED)))
+            self._do(events.RecordEnd(self._course.record(self.attempt, CauseKind.FINISHED)))
             self._finish(self._ending or events.ExitLeader(ExitCode.OK), now)
         else:
             self._act_if_done(now)
@@ -339,7 +279,7 @@ class Group:
                 for worker in range(len(self._members)):
                     self._send(worker, Hold(self.attempt, self._round.id))
             if self._round.target is None:
-                self._round.deadline = deadline_of(self._wanted, self._save_seconds)
+                self._round.deadline = deadline_of(self._wanted, self._course.save_seconds)
 
     def _answered(self, worker: int, message: Held | Saved, now: float) -> None:
         held = self._round
@@ -369,12 +309,12 @@ class Group:
     # An attempt ends.
 
     def _failed(self, found: Cause, now: float) -> None:
-        self._causes.append(found)
+        self._course.causes.append(found)
         if self._gather_until is None:
             self._gather_until = now + GATHER_SECONDS
         # Nothing can beat a cause of the first rank, and nothing more can come from processes that are dead.
         if found.strength == 0 or all(member.exited for member in self._members):
-            self._end(cause.strongest(self._causes), now)
+            self._end(cause.strongest(self._course.causes), now)
 
     def _end(self, found: Cause, now: float) -> None:
         if self._round is not None:
@@ -383,7 +323,7 @@ class Group:
             self._round = None
         for worker in range(len(self._members)):
             self._send(worker, link.EndAttempt(self.attempt))
-        record = self._record(found.kind, found)
+        record = self._course.record(self.attempt, found.kind, found)
         self._verdict = judge([*self._records, record], self._max_failures)
         stays = not self._verdict.retry or any(each.request.wish is Wish.STOP for each in self._wanted)
         record = replace(record, ended_run=not self._verdict.retry)
@@ -399,19 +339,6 @@ class Group:
             )
         )
         self._do(events.RecordEnd(record))
-
-    def _record(self, kind: CauseKind, found: Cause | None = None) -> AttemptRecord:
-        return AttemptRecord(
-            attempt=self.attempt,
-            kind=kind,
-            exit_code=found.exit_code if found else ExitCode.OK,
-            worker=found.worker if found else None,
-            error=found.error if found else "",
-            where=found.failure.where if found and found.failure else "",
-            first=self._first,
-            last=self._last,
-            committed=self._committed,
-        )
 
     def _recorded(self, event: events.EndRecorded, now: float) -> None:
         if event.fenced:
@@ -470,7 +397,7 @@ class Group:
     def _ticked_running(self, now: float) -> None:
         if self._gather_until is not None:
             if now >= self._gather_until:
-                self._end(cause.strongest(self._causes), now)
+                self._end(cause.strongest(self._course.causes), now)
         elif self._round and self._round.deadline is not None and now >= self._round.deadline:
             self._end(
                 Cause(
@@ -478,25 +405,8 @@ class Group:
                 ),
                 now,
             )
-        elif found := self._stalled(now):
+        elif found := self._course.stalled(self._members, now):
             self._end(found, now)
-
-    def _stalled(self, now: float) -> Cause | None:
-        for member in self._members:
-            phase = _phase(member.progress)
-            silent = now - member.progress_at
-            if not member.finished and silent > self._patience.limit(phase):
-                return cause.of_stall(self._furthest_behind(), phase.value, silent)
-        return None
-
-    def _furthest_behind(self) -> int:
-        """All stall when one does; it is the one that has begun the fewest tickets."""
-        behind = [
-            (member.progress.begun if member.progress else 0, worker)
-            for worker, member in enumerate(self._members)
-            if not member.finished
-        ]
-        return min(behind)[1]
 
     def _send(self, worker: int, message: LinkMessage) -> None:
         if self._members[worker].present:
@@ -504,7 +414,3 @@ class Group:
 
     def _do(self, action: events.Action) -> None:
         self._actions.append(action)
-
-
-def _phase(progress: Progress | None) -> Phase:
-    return Phase.BUILDING if progress is None else Phase(progress.doing or progress.phase)

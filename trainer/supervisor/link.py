@@ -15,11 +15,11 @@ from trainer.contract.link_messages import (
 )
 from trainer.contract.messages import LineBuffer, encode
 
-PING_SECONDS = 0.5
+PING_SECONDS = 0.25
 """How often each side shows that it is alive."""
 
-SILENCE_SECONDS = 2.5
-"""How long a peer may be silent: with the time until the next look, a frozen one is noticed within 3 s."""
+SILENCE_SECONDS = 2.0
+"""How long a peer may be silent: with all that follows, a frozen one's attempt is over within 3 s."""
 
 CONNECT_SECONDS = 2.0
 """How long an attempt to connect, and the first answer, may take."""

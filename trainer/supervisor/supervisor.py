@@ -15,10 +15,11 @@ from trainer.supervisor import events
 from trainer.supervisor import member as own
 from trainer.supervisor.channel import MessageChannel
 from trainer.supervisor.effects import StoreEffects
-from trainer.supervisor.group import Group, Stage
+from trainer.supervisor.group import Group
 from trainer.supervisor.link import RETRY_SECONDS, FollowerEnd, LeaderEnd
 from trainer.supervisor.processes import adopt_orphans
 from trainer.supervisor.records import AttemptRecords
+from trainer.supervisor.stage import Stage
 from trainer.supervisor.worker import WorkerProcesses, training_command
 
 TICK_SECONDS = 0.25

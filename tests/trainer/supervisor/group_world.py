@@ -22,7 +22,8 @@ from trainer.contract.messages import (
 )
 from trainer.supervisor import events
 from trainer.supervisor import member as own
-from trainer.supervisor.group import Group, Stage
+from trainer.supervisor.group import Group
+from trainer.supervisor.stage import Stage
 
 GOOD = {0, 143}
 
@@ -64,6 +65,8 @@ class World:
         self.linked = [False] * workers
         self.to_leader: list[deque[Any]] = [deque() for _ in range(workers)]
         self.to_member: list[deque[Any]] = [deque() for _ in range(workers)]
+        # Doubles of a message that arrive at any later time over the same link.
+        self.late: list[deque[Any]] = [deque() for _ in range(workers)]
         self.replies: deque[Callable[[], events.Event]] = deque()
         self.group: Group | None = None
         self.log: list[str] = []
@@ -99,6 +102,8 @@ class World:
             found.append((f"link {worker}", lambda: self._link(worker)))
         if self.to_leader[worker] and self.group is not None:
             found.append((f"to leader from {worker}", lambda: self._deliver_up(worker)))
+        if self.late[worker] and self.linked[worker]:
+            found.append((f"late from {worker}", lambda: self._up(worker, self.late[worker].popleft())))
         if self.to_member[worker] and self.linked[worker]:
             found.append((f"to member {worker}", lambda: self._deliver_down(worker)))
         training = self.trainings[worker]
@@ -130,6 +135,7 @@ class World:
         self.linked[worker] = True
         self.to_leader[worker].clear()
         self.to_member[worker].clear()
+        self.late[worker].clear()
         self._feed(events.Joined(worker, machine.attempt))
         self._perform(worker, machine.linked())
 
@@ -138,6 +144,7 @@ class World:
             self.linked[worker] = False
             self.to_leader[worker].clear()
             self.to_member[worker].clear()
+            self.late[worker].clear()
             machine = self.members[worker]
             if machine is not None:
                 self._perform(worker, machine.unlinked())
@@ -200,8 +207,8 @@ class World:
                 case own.AnnounceReady():
                     assert self.trainings[worker] is None, "ready means that nothing lives"
                     self._up(worker, link.MemberReady(action.after, f"host:{worker}"))
-                    if self.draw.random() < 0.1:
-                        self._up(worker, link.MemberReady(action.after, f"host:{worker}"))
+                    if self.draw.random() < 0.3:
+                        self.late[worker].append(link.MemberReady(action.after, f"host:{worker}"))
                 case own.TellChild():
                     training = self.trainings[worker]
                     if training is not None:

@@ -17,7 +17,8 @@ from trainer.contract.messages import (
     Saved,
 )
 from trainer.supervisor import events
-from trainer.supervisor.group import Group, Stage
+from trainer.supervisor.group import Group
+from trainer.supervisor.stage import Stage
 
 USER = Failed(1, 70, Origin.USER, "ValueError: x", "traceback", "model.py:3")
 PEER = Failed(0, 1, Origin.PEER, "UnavailableError")
