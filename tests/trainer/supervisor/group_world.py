@@ -277,6 +277,7 @@ class World:
         return events.AttemptTaken(attempt)
 
     def _record(self, record: AttemptRecord) -> events.EndRecorded:
+        assert "no progress" not in record.error, "patience running out is no way of going on"
         fenced = max(self.taken) > record.attempt
         if not fenced:
             self.ended.setdefault(record.attempt, record)
