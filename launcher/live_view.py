@@ -8,7 +8,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
-from trainer.contract.messages import EpochFinished, Message, Ready, Started
+from launcher.restart_log import Restart
+from trainer.contract.messages import EpochFinished, Failed, Message, Ready, Started
 from trainer.contract.messages import Progress as Position
 
 # TensorFlow prints these whatever TF_CPP_MIN_LOG_LEVEL says, since it does so before it sets its log up.
@@ -30,7 +31,10 @@ class LiveView:
         self._epochs = epochs
         self._workers = workers
         self._chatter = chatter
-        self._started = 0
+        self._started: set[int] = set()
+        self._ready = False
+        self._epoch_shown = -1
+        self._shown: set[str] = set()
         self._seconds: list[float] = []
         self._steps: dict[str, int] = {}
         self._progress = Progress(*_columns(), console=console, transient=True)
@@ -62,9 +66,10 @@ class LiveView:
         """Shows what a worker says of its progress."""
         match message:
             case Started():
-                self._started += 1
-                self._describe(f"{self._started} of {self._workers} workers started, loading TensorFlow")
-            case Ready(worker=0):
+                self._started.add(message.worker)
+                self._describe(f"{len(self._started)} of {self._workers} workers started, loading TensorFlow")
+            case Ready(worker=0) if not self._ready:
+                self._ready = True
                 self._print(_ready(message))
             case EpochFinished():
                 self._epoch(message)
@@ -73,7 +78,36 @@ class LiveView:
             case _:
                 pass
 
+    def interrupted(self, restart: Restart) -> None:
+        """Shows what happened, and a traceback that was not shown yet."""
+        self._started.clear()
+        self.ended(restart.failure)
+        where = "" if restart.reached is None else f", after {restart.reached}"
+        then = "; starting again" if restart.retried else ""
+        self._print(f"interrupted: {_cause(restart)}{where}{then}")
+        self._describe("starting again")
+
+    def ended(self, failure: Failed | None) -> None:
+        """Shows the traceback of a failure, unless that was done already."""
+        traceback = "" if failure is None else failure.traceback.rstrip()
+        if traceback and traceback not in self._shown:
+            self._shown.add(traceback)
+            self._print(traceback)
+
+    def went_on(self, restart: Restart) -> None:
+        """Shows how soon training went on, and from where."""
+        steps = f", {restart.repeated} steps repeated" if restart.repeated is not None else ""
+        self._print(f"going on at {restart.resumed}: first new step after {restart.seconds:.1f} s{steps}")
+
+    def stopping(self) -> None:
+        """Shows that the wish to stop was heard."""
+        self._print("stopping: all workers save at the same step; once more ends them at once")
+        self._describe("stopping")
+
     def _epoch(self, message: EpochFinished) -> None:
+        if message.epoch <= self._epoch_shown:
+            return  # its end was repeated after an interruption
+        self._epoch_shown = message.epoch
         self._seconds.append(message.seconds)
         self._print(epoch_line(message, self._epochs, self._seconds))
         if self._bar is not None:
@@ -133,6 +167,13 @@ def _clock(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _cause(restart: Restart) -> str:
+    if restart.failure is None:
+        return restart.cause
+    where = f" at {restart.failure.where}" if restart.failure.where else ""
+    return f"worker {restart.failure.worker}{where}: {restart.failure.error}"
 
 
 def _ready(message: Ready) -> str:

@@ -1,4 +1,4 @@
-"""A run on this machine: one process per worker, watched until the last one is gone."""
+"""A run on this machine: one supervisor per worker, started again when it dies, until the run has ended."""
 
 import os
 import selectors
@@ -10,11 +10,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from launcher.local_group import Group, Outcome
-from launcher.local_process import WorkerProcess, adopted_orphans, training_command, worker_environment
-from trainer.contract.cluster import Cluster, to_tf_config
+from launcher.local_group import Group, Outcome, exit_text
+from launcher.local_process import (
+    WorkerProcess,
+    adopted_orphans,
+    end_orphans,
+    supervisor_command,
+)
+from launcher.restart_log import Restart, RestartLog
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.messages import Assignment, Leave, Message
+from trainer.contract.messages import Message, Stop, Supervise
 from trainer.contract.training import Experiment
 
 _ENDING = {
@@ -31,7 +36,16 @@ class View(Protocol):
         """A worker printed a line."""
 
     def told(self, message: Message) -> None:
-        """A worker sent a message."""
+        """A supervisor sent a message, its own or its training process's."""
+
+    def interrupted(self, restart: Restart) -> None:
+        """Training was interrupted; `restart.retried` says whether it goes on."""
+
+    def went_on(self, restart: Restart) -> None:
+        """All workers have completed their first new step since."""
+
+    def stopping(self) -> None:
+        """The run was asked to stop, and saves."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,9 @@ class LocalRun:
         folder: Folder with its code, absolute.
         name: Name of the run.
         directory: URL of its directory.
-        addresses: `host:port` of each worker, free until it takes it.
+        addresses: `host:port` of each worker's training processes, kept free for them.
+        leader: `host:port` of worker 0's supervisor, kept free for it.
+        digest: Of experiment and code.
     """
 
     experiment: Experiment
@@ -51,6 +67,8 @@ class LocalRun:
     name: str
     directory: str
     addresses: tuple[str, ...]
+    leader: str
+    digest: str
 
 
 def run(
@@ -59,34 +77,146 @@ def run(
     environment: Mapping[str, str] = os.environ,
     command: Sequence[str] = (),
 ) -> Outcome:
-    """Trains with one process per worker and returns when none of them is left.
+    """Trains with one supervisor per worker and returns when none of them, nor a child of theirs, is left.
 
-    SIGINT, SIGTERM and SIGHUP end all workers. Call it from the main thread.
+    The first SIGINT, SIGTERM or SIGHUP asks for a stop with a save, a second one ends all at once. Call it
+    from the main thread.
 
     Args:
         plan: What to run.
         view: Is told what happens.
         environment: What the workers inherit.
-        command: What starts a worker; the training process unless told otherwise.
+        command: What starts a supervisor; `python -m trainer` unless told otherwise.
 
     Returns:
         How the run ended, and why.
     """
-    group = Group(len(plan.addresses))
     with ExitStack() as stack:
         stack.enter_context(adopted_orphans())
         signals = stack.enter_context(_signals())
-        workers: list[WorkerProcess] = []
-        for worker, given in enumerate(_environments(plan, environment)):
-            process = WorkerProcess(worker, command or training_command(), given)
-            stack.callback(process.close)
-            workers.append(process)
-            process.tell(_assignment(plan, worker))
-        _watch(workers, group, view, signals)
-        for process in workers:
-            process.end_once()
-            _pass_on(process, group, view, last=True)
-    return group.outcome()
+        supervisors = stack.enter_context(
+            _Supervisors(plan, view, environment, command or supervisor_command())
+        )
+        supervisors.watch(signals)
+        return supervisors.outcome()
+
+
+class _Supervisors:
+    """The supervisors of a run, as processes."""
+
+    def __init__(
+        self, plan: LocalRun, view: View, environment: Mapping[str, str], command: Sequence[str]
+    ) -> None:
+        self._plan = plan
+        self._view = view
+        self._environment = environment
+        self._devices = gpu_shares(environment, len(plan.addresses))
+        self._command = command
+        self._group = Group(len(plan.addresses))
+        self._log = RestartLog(len(plan.addresses))
+        self._running: dict[int, WorkerProcess] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> "_Supervisors":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in list(self._running.values()):
+            self._take_leave(process)
+        end_orphans(())
+        self._selector.close()
+
+    def watch(self, signals: socket.socket) -> None:
+        """Returns once all have left for good, or are to be ended."""
+        self._selector.register(signals, selectors.EVENT_READ)
+        for worker in range(len(self._plan.addresses)):
+            self._start(worker)
+        while not self._group.all_left:
+            now = time.monotonic()
+            if self._group.deadline is not None and self._group.deadline <= now:
+                return
+            for worker in self._group.due(now):
+                self._start(worker)
+            following = self._group.next_time
+            timeout = None if following is None else max(0.0, following - time.monotonic())
+            if any(key.fileobj is signals for key, _ in self._selector.select(timeout)):
+                self._take_signals(signals)
+            for process in list(self._running.values()):
+                self._pass_on(process)
+                self._restart_if_exited(process)
+
+    def outcome(self) -> Outcome:
+        """How the run ended."""
+        for process in list(self._running.values()):
+            self._take_leave(process)
+        restarts = tuple(restart for restart in self._log.restarts if restart.retried)
+        return self._group.outcome(restarts)
+
+    def _start(self, worker: int) -> None:
+        process = WorkerProcess(worker, self._command, self._environment)
+        self._running[worker] = process
+        self._selector.register(process.channel, selectors.EVENT_READ)
+        self._selector.register(process.output, selectors.EVENT_READ)
+        self._group.started(worker, time.monotonic())
+        process.tell(self._supervise(worker))
+
+    def _supervise(self, worker: int) -> Supervise:
+        plan = self._plan
+        host, _, port = plan.addresses[worker].rpartition(":")
+        return Supervise(
+            folder=plan.folder,
+            experiment=plan.experiment.model_dump(mode="json"),
+            run=plan.name,
+            run_directory=plan.directory,
+            worker=worker,
+            workers=len(plan.addresses),
+            digest=plan.digest,
+            leader=plan.leader,
+            host=host,
+            port=int(port),
+            devices=self._devices[worker],
+        )
+
+    def _pass_on(self, process: WorkerProcess, *, last: bool = False) -> None:
+        for message in process.messages():
+            self._group.told(message)
+            restart = self._log.told(message, time.monotonic())
+            self._view.told(message)
+            if restart is not None:
+                (self._view.went_on if restart.seconds is not None else self._view.interrupted)(restart)
+        for text in process.last_lines() if last else process.lines():
+            self._view.line(process.worker, text)
+
+    def _restart_if_exited(self, process: WorkerProcess) -> None:
+        status = process.status()
+        if status is None:
+            return
+        # What it said before its end says more than its exit code.
+        self._take_leave(process)
+        end_orphans({each.pid for each in self._running.values()})
+        now = time.monotonic()
+        if self._group.exited(process.worker, status, now) is not None:
+            restart = self._log.supervisor_exited(process.worker, exit_text(status), now)
+            if restart is not None:
+                self._view.interrupted(restart)
+
+    def _take_leave(self, process: WorkerProcess) -> None:
+        del self._running[process.worker]
+        process.end_once()
+        self._pass_on(process, last=True)
+        self._selector.unregister(process.channel)
+        self._selector.unregister(process.output)
+        process.close()
+
+    def _take_signals(self, signals: socket.socket) -> None:
+        for number in signals.recv(4096):
+            code = _ENDING.get(signal.Signals(number))
+            if code is None or self._group.all_left:
+                continue
+            if self._group.asked_to_end(code, time.monotonic()):
+                self._view.stopping()
+                for process in self._running.values():
+                    process.tell(Stop())
 
 
 def gpu_shares(environment: Mapping[str, str], workers: int) -> list[str | None]:
@@ -111,78 +241,6 @@ def gpu_shares(environment: Mapping[str, str], workers: int) -> list[str | None]
         return [None] * workers
     each = len(gpus) // workers
     return [",".join(gpus[worker * each : (worker + 1) * each]) for worker in range(workers)]
-
-
-def _environments(plan: LocalRun, inherited: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    shares = gpu_shares(inherited, len(plan.addresses))
-    for worker, devices in enumerate(shares):
-        tf_config = to_tf_config(Cluster(plan.addresses, worker))
-        yield worker_environment(inherited, tf_config, plan.experiment.spec.training.seed, devices)
-
-
-def _assignment(plan: LocalRun, worker: int) -> Assignment:
-    return Assignment(
-        folder=plan.folder,
-        experiment=plan.experiment.model_dump(mode="json"),
-        run=plan.name,
-        run_directory=plan.directory,
-        worker=worker,
-        workers=len(plan.addresses),
-    )
-
-
-def _watch(workers: Sequence[WorkerProcess], group: Group, view: View, signals: socket.socket) -> None:
-    """Passes on what workers say and print, until all have exited or the group's deadline has come."""
-    told_to_leave = False
-    with selectors.DefaultSelector() as selector:
-        selector.register(signals, selectors.EVENT_READ)
-        for process in workers:
-            selector.register(process.channel, selectors.EVENT_READ, process)
-            selector.register(process.output, selectors.EVENT_READ, process)
-        while not group.all_exited:
-            left = None if group.deadline is None else group.deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return
-            for key, _ in selector.select(left):
-                if key.data is None:
-                    _take_signals(signals, group)
-            for process in workers:
-                _pass_on(process, group, view)
-                _forget_if_exited(process, group, selector, view)
-            if group.all_finished and not told_to_leave:
-                told_to_leave = True
-                for process in workers:
-                    process.tell(Leave())
-
-
-def _pass_on(process: WorkerProcess, group: Group, view: View, *, last: bool = False) -> None:
-    for message in process.messages():
-        group.told(message, time.monotonic())
-        view.told(message)
-    for text in process.last_lines() if last else process.lines():
-        view.line(process.worker, text)
-
-
-def _forget_if_exited(
-    process: WorkerProcess, group: Group, selector: selectors.BaseSelector, view: View
-) -> None:
-    status = None if process.exited else process.status()
-    if status is None:
-        return
-    process.exited = True
-    # What it said before its end says more than its exit code.
-    _pass_on(process, group, view)
-    group.exited(process.worker, status, time.monotonic())
-    # At its end, a stream would be readable for ever.
-    selector.unregister(process.channel)
-    selector.unregister(process.output)
-
-
-def _take_signals(signals: socket.socket, group: Group) -> None:
-    for number in signals.recv(4096):
-        code = _ENDING.get(signal.Signals(number))
-        if code is not None:
-            group.ended(code, time.monotonic())
 
 
 @contextmanager

@@ -1,42 +1,19 @@
-"""What becomes of a group of workers: pure, events in, decisions out; time is an argument in seconds."""
+"""What becomes of the supervisors of a run: pure, events in, decisions out; time is given, in seconds."""
 
 import signal
 from dataclasses import dataclass, field
 from typing import Any
 
+from launcher.restart_log import Restart
+from launcher.restarts import FINAL, Backoff
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.messages import Failed, Finished, Message, Origin
+from trainer.contract.messages import Ended, Failed, Message
 
-GATHER_SECONDS = 0.4
-"""How long reports are gathered after the first failure, to find the cause among its consequences."""
+LEAVE_SECONDS = 45.0
+"""How long the others may take once one has exited for good: the leader waits up to 30 s for their word."""
 
-LEAVE_SECONDS = 15.0
-"""How long workers that have all finished may take to exit."""
-
-_STRENGTH = {Origin.USER: 0, Origin.SETUP: 0, Origin.PERDURE: 1, Origin.PEER: 3}
-# TensorFlow aborts a worker that has lost its chief: a consequence, unless nothing else explains the end.
-_CONSEQUENCE = {signal.SIGABRT}
-
-
-@dataclass(frozen=True)
-class Failure:
-    """How one worker failed.
-
-    Attributes:
-        worker: Zero-based number.
-        exit_code: A value of `ExitCode`, for the whole run if this is the cause.
-        error: One line.
-        traceback: As Python prints it; may be empty.
-        where: `file:line` in the experiment's code; may be empty.
-        strength: The smaller, the likelier it caused the others.
-    """
-
-    worker: int
-    exit_code: int
-    error: str
-    traceback: str = ""
-    where: str = ""
-    strength: int = 0
+STOP_SECONDS = 60.0
+"""How long a stop with a save may take, before all are ended without."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +22,22 @@ class Outcome:
 
     Attributes:
         exit_code: A value of `ExitCode`.
-        result: What stands in result.json, if the run finished.
-        failure: The cause, if it failed.
+        reason: One line; empty where the code says it all.
+        result: What stands in result.json, if the run finished now.
+        failure: The cause, if it failed in a training process.
+        restarts: What the run survived.
     """
 
     exit_code: int
+    reason: str = ""
     result: dict[str, Any] | None = None
-    failure: Failure | None = None
+    failure: Failed | None = None
+    restarts: tuple[Restart, ...] = ()
 
 
 @dataclass
 class Group:
-    """The workers of one run.
+    """The supervisors of one run, worker 0's leading.
 
     Attributes:
         workers: How many there are.
@@ -65,91 +46,108 @@ class Group:
 
     workers: int
     deadline: float | None = None
-    _failures: list[Failure] = field(default_factory=list)
-    _finished: set[int] = field(default_factory=set)
-    _exited: set[int] = field(default_factory=set)
-    _result: dict[str, Any] | None = None
-    _ended_by: ExitCode | None = None
+    _backoffs: dict[int, Backoff] = field(default_factory=dict)
+    _started: dict[int, float] = field(default_factory=dict)
+    _due: dict[int, float] = field(default_factory=dict)
+    _left: dict[int, int] = field(default_factory=dict)
+    _ended: dict[int, Ended] = field(default_factory=dict)
+    _asked: ExitCode | None = None
 
-    def told(self, message: Message, now: float) -> None:
-        """Takes a message of a worker."""
-        match message:
-            case Failed():
-                strength = _STRENGTH[message.origin]
-                self._failed(
-                    Failure(
-                        message.worker,
-                        message.exit_code,
-                        message.error,
-                        message.traceback,
-                        message.where,
-                        strength,
-                    ),
-                    now,
-                )
-            case Finished():
-                self._finished.add(message.worker)
-                if message.result is not None:
-                    self._result = message.result
-                if self.all_finished:
-                    self._end_by(now + LEAVE_SECONDS)
-            case _:
-                pass
+    def started(self, worker: int, now: float) -> None:
+        """A supervisor was started."""
+        self._due.pop(worker, None)
+        self._started[worker] = now
 
-    def exited(self, worker: int, status: int, now: float) -> None:
-        """Takes the end of a worker's process.
+    def told(self, message: Message) -> None:
+        """Takes a message of a supervisor."""
+        if isinstance(message, Ended):
+            self._ended[message.worker] = message
+
+    def exited(self, worker: int, status: int, now: float) -> float | None:
+        """Takes the end of a supervisor.
 
         Args:
             worker: Zero-based number.
             status: Its exit code, or minus the signal that killed it.
             now: Seconds.
+
+        Returns:
+            Seconds until it is to be started again; None if it is not.
         """
-        self._exited.add(worker)
-        explained = worker in self._finished or any(each.worker == worker for each in self._failures)
-        if not explained:
-            self._failed(_unexplained(worker, status), now)
+        backoff = self._backoffs.setdefault(worker, Backoff())
+        wait = backoff.after_exit(status, now - self._started[worker])
+        if wait is None or self._asked is not None or self._left:
+            self._left[worker] = status
+            self._end_by(now + LEAVE_SECONDS)
+            return None
+        # What it said of its own end is history: it comes back.
+        self._ended.pop(worker, None)
+        self._due[worker] = now + wait
+        return wait
 
-    def ended(self, code: ExitCode, now: float) -> None:
-        """Takes the wish of the user or of the system to end the run; the first one counts."""
-        if self._ended_by is None and not self.all_finished:
-            self._ended_by = code
-            self._end_by(now)
+    def asked_to_end(self, code: ExitCode, now: float) -> bool:
+        """Takes the wish of the user or of the system to end the run; repeated, it ends at once.
+
+        Returns:
+            Whether the run is to be stopped with a save.
+        """
+        if self._asked is not None:
+            self.deadline = now
+            return False
+        self._asked = code
+        # One that waits for its next start has nothing to save.
+        self._left |= dict.fromkeys(self._due, int(ExitCode.TERMINATED))
+        self._due.clear()
+        self._end_by(now + STOP_SECONDS)
+        return True
+
+    def due(self, now: float) -> list[int]:
+        """The supervisors to start now."""
+        return [worker for worker, when in self._due.items() if when <= now]
 
     @property
-    def all_finished(self) -> bool:
-        """Whether every worker has trained to the end, so that they may leave."""
-        return len(self._finished) == self.workers
+    def next_time(self) -> float | None:
+        """When something is to be done though nothing happens; None if never."""
+        times = [*self._due.values(), *([] if self.deadline is None else [self.deadline])]
+        return min(times, default=None)
 
     @property
-    def all_exited(self) -> bool:
-        """Whether no process is left."""
-        return len(self._exited) == self.workers
+    def all_left(self) -> bool:
+        """Whether every supervisor has exited for good."""
+        return len(self._left) == self.workers
 
-    def outcome(self) -> Outcome:
+    def outcome(self, restarts: tuple[Restart, ...] = ()) -> Outcome:
         """How the run ended, once it has."""
-        if self.all_finished:
-            return Outcome(ExitCode.OK, self._result)
-        if self._ended_by is not None:
-            return Outcome(self._ended_by)
-        cause = min(self._failures, key=lambda failure: failure.strength)
-        return Outcome(cause.exit_code, failure=cause)
+        told = self._last_word()
+        if self._asked is not None and (told is None or told.exit_code == ExitCode.TERMINATED):
+            unsaved = "ended before all could save; it goes on from the last checkpoint"
+            return Outcome(self._asked, unsaved if told is None else told.reason, restarts=restarts)
+        if told is not None:
+            return Outcome(told.exit_code, told.reason, told.result, told.failure, restarts)
+        worker, status = min(self._left.items(), default=(0, int(ExitCode.CRASH)))
+        reason = f"the supervisor of worker {worker} {exit_text(status)}"
+        known = set(ExitCode) - {ExitCode.OK}
+        return Outcome(status if status in known else ExitCode.CRASH, reason, restarts=restarts)
 
-    def _failed(self, failure: Failure, now: float) -> None:
-        if not self.all_finished:
-            self._failures.append(failure)
-            self._end_by(now + GATHER_SECONDS)
+    def _last_word(self) -> Ended | None:
+        """What the leader said, or else whoever exited for good."""
+        final = (self._ended[worker] for worker in sorted(self._ended) if worker in self._left)
+        words = [word for word in final if word.worker == 0 or word.exit_code in FINAL - {ExitCode.OK}]
+        return words[0] if words else None
 
     def _end_by(self, when: float) -> None:
         self.deadline = when if self.deadline is None else min(self.deadline, when)
 
 
-def _unexplained(worker: int, status: int) -> Failure:
-    if status < 0:
-        number = -status
-        name = signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
-        hint = "; the system may have run out of memory" if number == signal.SIGKILL else ""
-        strength = 2 if number in _CONSEQUENCE else 0
-        return Failure(worker, ExitCode.CRASH, f"killed by {name}{hint}", strength=strength)
-    known = set(ExitCode)
-    code = status if status in known and status != ExitCode.OK else ExitCode.CRASH
-    return Failure(worker, code, f"the process exited with {status} before training had finished", strength=2)
+def exit_text(status: int) -> str:
+    """How a process ended, in words.
+
+    Args:
+        status: Its exit code, or minus the signal that killed it.
+    """
+    if status >= 0:
+        return f"exited with {status}"
+    number = -status
+    name = signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
+    hint = "; the system may have run out of memory" if number == signal.SIGKILL else ""
+    return f"was killed by {name}{hint}"

@@ -1,4 +1,4 @@
-"""One worker of a local run: its process, its line of messages and its output."""
+"""One worker of a local run: its supervisor, the line to it, and what it and its children print."""
 
 import ctypes
 import os
@@ -6,8 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from trainer.contract.messages import LineBuffer, Message, decode, encode
 
@@ -16,7 +17,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 class WorkerProcess:
-    """A training process in a session of its own, so that a whole worker can be ended by its process group.
+    """A supervisor in a session of its own. Its children are in others, and end with it.
 
     Attributes:
         worker: Zero-based number.
@@ -101,9 +102,10 @@ class WorkerProcess:
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def end(self) -> None:
-        """Kills whatever is left of the worker, the processes that it started too, and waits for them.
+        """Kills whatever is left of the worker's process group, and waits for it.
 
-        Those are waited for only within `adopted_orphans`: elsewhere they belong to the system by then.
+        Others than the process itself are waited for only within `adopted_orphans`: elsewhere they belong to
+        the system by then.
         """
         # The group is there, if only as a zombie, until the line after it.
         os.killpg(self.pid, signal.SIGKILL)
@@ -146,31 +148,29 @@ def adopted_orphans() -> Iterator[None]:
         prctl(_PR_SET_CHILD_SUBREAPER, 0)
 
 
-def worker_environment(
-    inherited: Mapping[str, str], tf_config: str, hash_seed: int, devices: str | None
-) -> dict[str, str]:
-    """The environment of a worker's process.
+def end_orphans(known: Container[int]) -> None:
+    """Kills and waits for every child of this process that is not `known`, and what those leave behind.
 
-    Args:
-        inherited: The launcher's own.
-        tf_config: The cluster as this worker sees it.
-        hash_seed: Seed of Python's hashes, so that the order of a set is no source of difference.
-        devices: Value of CUDA_VISIBLE_DEVICES, or None to leave it.
+    Within `adopted_orphans` these are what dead supervisors left. They would end by themselves: this waits
+    until they have, as a container is gone only with the last of its processes.
     """
-    environment = {
-        **inherited,
-        "TF_CONFIG": tf_config,
-        "PYTHONHASHSEED": str(hash_seed % 2**32),
-        "PYTHONUNBUFFERED": "1",
-    }
-    if devices is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = devices
-    return environment
+    while orphans := [child for child in _children() if child not in known]:
+        for child in orphans:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
-def training_command() -> list[str]:
-    """The command that starts a training process, without a folder of the caller's on its module path."""
-    return [sys.executable, "-P", "-m", "trainer.training_process"]
+def supervisor_command() -> list[str]:
+    """The command that starts a supervisor, without a folder of the caller's on its module path."""
+    return [sys.executable, "-P", "-m", "trainer"]
+
+
+def _children() -> list[int]:
+    """The children of this process, zombies among them; none where the system does not tell."""
+    found: list[int] = []
+    for listing in Path("/proc/self/task").glob("*/children"):
+        found += [int(child) for child in listing.read_text().split()]
+    return found
 
 
 def _read(descriptor: int) -> bytes:

@@ -9,18 +9,26 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from launcher.continuation import Begin, GoOn
 from launcher.local import LocalRun
-from launcher.local_group import Failure, Outcome
+from launcher.local_group import Outcome
+from launcher.restart_log import Restart
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
 from trainer.contract.exit_codes import ExitCode
+from trainer.contract.messages import Failed
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import CallbacksSpec
 
 Row = tuple[str, str]
 
 
-def plan(run: LocalRun) -> str:
-    """The resolved plan: everything that decides the run, before it starts."""
+def plan(run: LocalRun, following: Begin | GoOn | None = None) -> str:
+    """The resolved plan: everything that decides the run, before it starts.
+
+    Args:
+        run: What is about to start.
+        following: Where a run that exists goes on from.
+    """
     spec, training = run.experiment.spec, run.experiment.spec.training
     workers = f"{len(run.addresses)} on this machine: {', '.join(run.addresses)}"
     steps = f", {training.steps_per_epoch} steps each" if training.steps_per_epoch else ""
@@ -41,6 +49,9 @@ def plan(run: LocalRun) -> str:
     ]
     if training.initial_weights:
         rows.append(("starts from", training.initial_weights))
+    if isinstance(following, GoOn):
+        rows.append(("goes on from", following.where))
+        rows += [("changed", str(change)) for change in following.changes]
     callbacks = [
         f"  {number}. {name}{': ' + settings if settings else ''}"
         for number, (name, settings) in enumerate(callback_settings(spec.callbacks), 1)
@@ -63,14 +74,26 @@ def callback_settings(spec: CallbacksSpec) -> list[Row]:
     return rows
 
 
-def ending(run: LocalRun, outcome: Outcome) -> str:
-    """The summary of a run that finished, or why it did not."""
+def ending(run: LocalRun, outcome: Outcome, to_go_on: str = "") -> str:
+    """The summary of a run that finished, or why it did not.
+
+    Args:
+        run: What was run.
+        outcome: How it ended.
+        to_go_on: The command that goes on with it.
+    """
     if outcome.result is not None:
-        return _summary(run, outcome.result)
+        return _summary(run, outcome.result, outcome.restarts)
+    if outcome.exit_code == ExitCode.OK:
+        return f"\nFinished; see {shown_path(RunDirectory(run.directory).result)}"
+    again = f"\nGo on with: {to_go_on}" if to_go_on else ""
+    if outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        how = "Ctrl-C" if outcome.exit_code == ExitCode.INTERRUPTED else "a signal to terminate"
+        saved = outcome.reason or "all workers saved at the same step"
+        return f"\nStopped by {how}: {saved}.{again}"
     if outcome.failure is not None:
-        return _failure(outcome.failure, len(run.addresses))
-    how = "Ctrl-C" if outcome.exit_code == ExitCode.INTERRUPTED else "a signal to terminate"
-    return f"\nEnded by {how}. What was written so far lies in {shown_path(run.directory)}"
+        return _failure(outcome.failure, outcome.reason, len(run.addresses))
+    return f"\nFailed: {outcome.reason or f'exit code {outcome.exit_code}'}"
 
 
 def shown_path(path: str) -> str:
@@ -81,7 +104,7 @@ def shown_path(path: str) -> str:
     return path if relative.startswith("..") else relative
 
 
-def _summary(run: LocalRun, result: Mapping[str, Any]) -> str:
+def _summary(run: LocalRun, result: Mapping[str, Any], restarts: Sequence[Restart]) -> str:
     directory = RunDirectory(run.directory)
     spec = run.experiment.spec
     rows: list[Row] = [(f"best {each['monitor']}", _best(each)) for each in _first_of_each(result["best"])]
@@ -96,6 +119,7 @@ def _summary(run: LocalRun, result: Mapping[str, Any]) -> str:
         ("speed", f"{result['examples_per_second']:,.0f} examples/s, {result['seconds']:.1f} s in all"),
         ("weights", f"sha256 {result['weights_digest'][:16]}, equal on all workers"),
     ]
+    rows += _survived(restarts)
     return f"\n{_why(run, result)}\n{_table(rows)}"
 
 
@@ -127,11 +151,31 @@ def _first_of_each(best: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
     return list(first.values())
 
 
-def _failure(failure: Failure, workers: int) -> str:
+def _survived(restarts: Sequence[Restart]) -> list[Row]:
+    """What the run went through, the longest list last in a summary."""
+    if not restarts:
+        return []
+    waited = sum(restart.seconds or 0.0 for restart in restarts)
+    known = [restart.repeated for restart in restarts if restart.repeated is not None]
+    steps = f", {sum(known)} steps repeated" if len(known) == len(restarts) else ""
+    rows = [("restarts", f"{len(restarts)}, {waited:.1f} s until the first new steps in all{steps}")]
+    return rows + [("", restart_text(restart)) for restart in restarts]
+
+
+def restart_text(restart: Restart) -> str:
+    """One interruption in one line."""
+    reached = "" if restart.reached is None else f", after {restart.reached}"
+    if restart.resumed is None or restart.seconds is None:
+        return f"{restart.cause}{reached}"
+    steps = "" if restart.repeated is None else f"; {restart.repeated} steps repeated"
+    return f"{restart.cause}{reached}; on at {restart.resumed} {restart.seconds:.1f} s later{steps}"
+
+
+def _failure(failure: Failed, reason: str, workers: int) -> str:
     who = f"worker {failure.worker}" if workers > 1 else "the training process"
     where = f" at {failure.where}" if failure.where else ""
-    shown = f"\n{failure.traceback.rstrip()}\n" if failure.traceback else ""
-    return f"{shown}\nFailed: {who}{where}: {failure.error}"
+    more = f"\n({reason})" if reason and failure.error not in reason else ""
+    return f"\nFailed: {who}{where}: {failure.error}{more}"
 
 
 def tensorboard_command(directory: str) -> str:

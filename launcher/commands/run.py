@@ -1,60 +1,90 @@
-"""`perdure run`: trains an experiment on this machine, one process per worker."""
+"""`perdure run`: trains an experiment on this machine, one supervised process per worker."""
 
 import json
 import os
 import secrets
+import shlex
 import time
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainer.contract.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from launcher.continuation import Continuation
+    from launcher.local import LocalRun
+    from launcher.local_group import Outcome
+    from launcher.stored_run import StoredRun
+    from trainer.contract.training import Experiment
+
 _HELP_STORAGE = "Where runs lie, a path from here or a URL, instead of the experiment's own."
 _HELP_SET = "Changes a setting of the experiment, such as training.epochs=5; may be given more than once."
+_HELP_RUN = "Name of the run, made of experiment and time if not given. A run of that name goes on."
+_HELP_ACCEPT = "Goes on with a run though its experiment has changed."
+_HELP_START_OVER = "Begins the run anew; what a run of that name left is kept aside."
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the user typed."""
+
+    experiment: str
+    workers: int | None
+    storage: str | None
+    name: str | None
+    settings: tuple[str, ...]
+    accept_changes: bool
+    start_over: bool
+
+    def overrides(self) -> list[str]:
+        given = list(self.settings)
+        if self.workers is not None:
+            given.append(f"workers={self.workers}")
+        if self.storage is not None:
+            given.append(
+                f"storage.url={json.dumps(self.storage)}"
+            )  # quoted: a URL may hold what YAML would read
+        return given
+
+    def to_go_on(self, run: str) -> str:
+        """The command that goes on with the run."""
+        words = ["perdure", "run", self.experiment]
+        words += [] if self.workers is None else ["--workers", str(self.workers)]
+        words += [] if self.storage is None else ["--storage", self.storage]
+        words += [word for setting in self.settings for word in ("--set", setting)]
+        return shlex.join([*words, "--run", run])
 
 
 @click.command("run")
 @click.argument("experiment")
 @click.option("--workers", type=int, help="Number of workers, instead of the experiment's own.")
 @click.option("--storage", metavar="URL", help=_HELP_STORAGE)
-@click.option(
-    "--run", "name", metavar="NAME", help="Name of the run; made of experiment and time if not given."
-)
+@click.option("--run", "name", metavar="NAME", help=_HELP_RUN)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=_HELP_SET)
-def run_command(
-    experiment: str, workers: int | None, storage: str | None, name: str | None, settings: tuple[str, ...]
-) -> int:
+@click.option("--accept-changes", is_flag=True, help=_HELP_ACCEPT)
+@click.option("--start-over", is_flag=True, help=_HELP_START_OVER)
+def run_command(**typed: Any) -> int:
     """Trains EXPERIMENT on this machine.
 
-    EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments.
+    EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments. Ctrl-C saves and
+    ends; the same command with --run NAME goes on from there.
     """
     # Not above: `perdure --help` has no use for them.
-    from rich.console import Console  # noqa: PLC0415
-
-    from launcher import local, report  # noqa: PLC0415
     from launcher.experiment import load_experiment  # noqa: PLC0415
-    from launcher.live_view import LiveView  # noqa: PLC0415
     from launcher.local_ports import HeldPorts  # noqa: PLC0415
 
-    path = find_experiment(experiment)
-    loaded = load_experiment(path, _overrides(workers, storage, settings))
-    run = name or _new_name(loaded.name)
+    request = _Request(**typed)
+    path = find_experiment(request.experiment)
+    loaded = load_experiment(path, request.overrides())
+    run = request.name or _new_name(loaded.name)
     _check(run)
-    console = Console(soft_wrap=True)
-    with HeldPorts(loaded.spec.workers) as ports:
-        plan = local.LocalRun(
-            experiment=loaded,
-            folder=str((path if path.is_dir() else path.parent).resolve()),
-            name=run,
-            directory=f"{_absolute(loaded.spec.storage.url)}/{loaded.name}/{run}",
-            addresses=ports.addresses,
-        )
-        click.echo(report.plan(plan) + "\n")
-        chatter = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
-        with LiveView(console, loaded.spec.training.epochs, loaded.spec.workers, chatter=chatter) as view:
-            outcome = local.run(plan, view)
-    click.echo(report.ending(plan, outcome), err=outcome.failure is not None)
-    return outcome.exit_code
+    folder = str((path if path.is_dir() else path.parent).resolve())
+    with HeldPorts(loaded.spec.workers + 1) as ports:
+        return _run(request, _plan(loaded, folder, run, ports.addresses))
 
 
 def find_experiment(given: str) -> Path:
@@ -70,13 +100,85 @@ def find_experiment(given: str) -> Path:
     raise click.UsageError(f"there is no experiment {given!r}: neither {given} nor {named} exists")
 
 
-def _overrides(workers: int | None, storage: str | None, settings: tuple[str, ...]) -> list[str]:
-    given = list(settings)
-    if workers is not None:
-        given.append(f"workers={workers}")
-    if storage is not None:
-        given.append(f"storage.url={json.dumps(storage)}")  # quoted: a URL may hold what YAML would read
-    return given
+def _plan(experiment: "Experiment", folder: str, run: str, addresses: tuple[str, ...]) -> "LocalRun":
+    from launcher.local import LocalRun  # noqa: PLC0415
+    from launcher.stored_run import code_digests, digest  # noqa: PLC0415
+
+    leader, *workers = addresses
+    return LocalRun(
+        experiment=experiment,
+        folder=folder,
+        name=run,
+        directory=f"{_absolute(experiment.spec.storage.url)}/{experiment.name}/{run}",
+        addresses=tuple(workers),
+        leader=leader,
+        digest=digest(experiment.document(), code_digests(folder)),
+    )
+
+
+def _run(request: _Request, plan: "LocalRun") -> int:
+    from launcher import report  # noqa: PLC0415
+    from launcher.continuation import Begin, Finished, GoOn, Refused  # noqa: PLC0415
+    from launcher.local_group import Outcome  # noqa: PLC0415
+    from launcher.stored_run import StoredRun  # noqa: PLC0415
+
+    stored = StoredRun.at(plan.directory)
+    try:
+        following = Begin() if stored is None else _following(request, plan, stored)
+    except ValueError as error:
+        click.echo(f"The run cannot go on: {error}", err=True)
+        return ExitCode.DATA
+    match following:
+        case Refused():
+            click.echo(following.reason, err=True)
+            return ExitCode.CONFIG
+        case Finished():
+            click.echo(f"Run {plan.name!r} has finished already.")
+            click.echo(report.ending(plan, Outcome(ExitCode.OK, result=following.result)))
+            return ExitCode.OK
+        case Begin() | GoOn():
+            click.echo(report.plan(plan, following) + "\n")
+            outcome = _train(plan, stored)
+            told = report.ending(plan, outcome, request.to_go_on(plan.name))
+            click.echo(told, err=outcome.exit_code not in (ExitCode.OK, ExitCode.INTERRUPTED))
+            return outcome.exit_code
+
+
+def _following(request: _Request, plan: "LocalRun", stored: "StoredRun") -> "Continuation":
+    """Decides what becomes of the run, and prepares its directory for that."""
+    from launcher.continuation import Begin, GoOn, continuation  # noqa: PLC0415
+    from launcher.stored_run import code_digests  # noqa: PLC0415
+
+    if request.start_over and Path(stored.paths.url).exists():
+        click.echo(f"Starting over; the run so far is kept in {stored.set_aside()}")
+    document, code = plan.experiment.document(), code_digests(plan.folder)
+    following = continuation(stored, plan.name, document, code, accept=request.accept_changes)
+    try:
+        if isinstance(following, Begin | GoOn):
+            stored.record(document, code)
+        if isinstance(following, GoOn) and following.reopens is not None:
+            stored.reopen(following.reopens)
+    except OSError:
+        # The leader meets the same a moment later, and explains it.
+        return following
+    return following
+
+
+def _train(plan: "LocalRun", stored: "StoredRun | None") -> "Outcome":
+    from rich.console import Console  # noqa: PLC0415
+
+    from launcher import local  # noqa: PLC0415
+    from launcher.live_view import LiveView  # noqa: PLC0415
+
+    spec = plan.experiment.spec
+    chatter = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
+    with LiveView(Console(soft_wrap=True), spec.training.epochs, spec.workers, chatter=chatter) as view:
+        outcome = local.run(plan, view)
+        view.ended(outcome.failure)
+    if outcome.exit_code == ExitCode.OK and outcome.result is None and stored is not None:
+        # The leader was killed behind the last commit; the one that came after it only found the result.
+        return replace(outcome, result=stored.result())
+    return outcome
 
 
 def _new_name(experiment: str) -> str:

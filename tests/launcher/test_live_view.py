@@ -3,7 +3,8 @@ import io
 from rich.console import Console
 
 from launcher.live_view import LiveView, epoch_line
-from trainer.contract.messages import EpochFinished, Finished, Progress, Ready, Started
+from launcher.restart_log import Place, Restart
+from trainer.contract.messages import EpochFinished, Failed, Finished, Origin, Progress, Ready, Started
 
 METRICS = {"accuracy": 0.9, "loss": 0.5, "lr_scale": 1.0, "val_accuracy": 0.8, "val_loss": 0.625}
 
@@ -72,3 +73,28 @@ def test_what_tensorflow_logs_for_itself_is_shown_only_on_demand() -> None:
             for line in lines:
                 view.line(0, line)
         assert text.getvalue().splitlines() == [f"[worker 0] {line}" for line in expected]
+
+
+def test_an_interruption_is_told_in_place_and_nothing_is_shown_twice() -> None:
+    bug = Failed(1, 70, Origin.USER, "ValueError: mine", "Traceback: mine\n", "model.py:3")
+    restart = Restart("ValueError: mine", 1, bug, True, Place(0, 1, 11))
+    again = Restart("ValueError: mine", 1, bug, False, Place(0, 1, 11))
+    text = io.StringIO()
+    with LiveView(Console(file=text, soft_wrap=True), epochs=20, workers=2) as view:
+        for message in MESSAGES[:6]:
+            view.told(message)
+        view.interrupted(restart)
+        for message in MESSAGES[:6]:
+            view.told(message)
+        view.went_on(Restart("killed", 1, None, True, Place(0, 1, 11), Place(0, 1, 9), 2.34))
+        view.interrupted(again)
+        view.ended(bug)
+        view.stopping()
+    told = "interrupted: worker 1 at model.py:3: ValueError: mine, after epoch 1, training, step 12"
+    assert text.getvalue().splitlines()[2:] == [
+        "Traceback: mine",
+        f"{told}; starting again",
+        "going on at epoch 1, training, step 10: first new step after 2.3 s, 3 steps repeated",
+        told,
+        "stopping: all workers save at the same step; once more ends them at once",
+    ]

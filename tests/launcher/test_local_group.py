@@ -2,90 +2,111 @@ import signal
 
 import pytest
 
-from launcher.local_group import GATHER_SECONDS, LEAVE_SECONDS, Group
+from launcher.local_group import LEAVE_SECONDS, STOP_SECONDS, Group
+from launcher.restarts import FIRST_SECONDS
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.messages import Failed, Finished, Origin
+from trainer.contract.messages import Ended, Failed, Origin
+
+KILLED = -int(signal.SIGKILL)
 
 
-def failed(worker: int, origin: Origin, code: int = 1) -> Failed:
-    return Failed(worker, code, origin, f"{origin} error of {worker}")
+def group(workers: int = 2) -> Group:
+    made = Group(workers)
+    for worker in range(workers):
+        made.started(worker, now=0.0)
+    return made
 
 
-USER, SETUP, PEER, PERDURE = (
-    lambda w: ("told", failed(w, Origin.USER, 70)),
-    lambda w: ("told", failed(w, Origin.SETUP, 64)),
-    lambda w: ("told", failed(w, Origin.PEER)),
-    lambda w: ("told", failed(w, Origin.PERDURE)),
-)
+def test_a_supervisor_that_died_is_due_again_and_the_others_go_on() -> None:
+    run = group()
+    wait = run.exited(1, KILLED, now=10.0)
+    assert wait == FIRST_SECONDS
+    assert run.due(10.0) == []
+    assert run.next_time == 10.0 + wait
+    assert run.due(10.0 + wait) == [1]
+    run.started(1, now=10.1)
+    assert run.due(99.0) == []
+    assert run.deadline is None
+    assert not run.all_left
 
 
-def exits(worker: int, status: int):
-    return ("exited", worker, status)
+def test_the_leaders_word_is_the_outcome_and_its_end_gives_the_others_a_deadline() -> None:
+    run = group()
+    run.told(Ended(0, ExitCode.OK, result={"status": "finished"}))
+    assert run.exited(0, 0, now=5.0) is None
+    assert run.deadline == 5.0 + LEAVE_SECONDS
+    # Killed just before it would have left: there is no run to come back to.
+    assert run.exited(1, KILLED, now=5.1) is None
+    assert run.all_left
+    assert run.outcome().exit_code == ExitCode.OK
+    assert run.outcome().result == {"status": "finished"}
 
 
-CAUSES = {
-    "a user's error after its consequence": ([PEER(0), exits(0, 1), USER(1)], 1, 70),
-    "a user's error before its consequence": ([USER(1), PEER(0)], 1, 70),
-    "the first of two users' errors": ([USER(1), USER(0)], 1, 70),
-    "a wrong experiment": ([SETUP(0), PEER(1)], 0, 64),
-    "a kill beats what it causes": ([PEER(0), exits(1, -signal.SIGKILL)], 1, 1),
-    "an abort is a consequence of a kill": ([exits(0, -signal.SIGABRT), exits(1, -signal.SIGKILL)], 1, 1),
-    "an abort alone is a cause": ([PEER(0), exits(1, -signal.SIGABRT)], 1, 1),
-    "a crash of a library": ([PEER(1), exits(0, -signal.SIGSEGV)], 0, 1),
-    "an own error beats a lost peer": ([PEER(1), PERDURE(0)], 0, 1),
-    "a kill beats an own error": ([PERDURE(1), exits(0, -signal.SIGKILL)], 0, 1),
-    "a lost peer when nothing else is known": ([PEER(1)], 1, 1),
-    "an exit without a word": ([exits(1, 3)], 1, 1),
-    "an exit with a code that has a meaning": ([exits(1, 77)], 1, 77),
-}
+def test_what_a_supervisor_said_before_it_was_started_again_is_history() -> None:
+    run = group(1)
+    run.told(Ended(0, ExitCode.TERMINATED, "asked to end"))
+    assert run.exited(0, 143, now=1.0) is not None
+    run.started(0, now=1.1)
+    failure = Failed(0, 70, Origin.USER, "ValueError: mine")
+    run.told(Ended(0, ExitCode.SOFTWARE, "twice", failure=failure))
+    assert run.exited(0, 70, now=2.0) is None
+    assert (run.outcome().exit_code, run.outcome().failure) == (70, failure)
 
 
-@pytest.mark.parametrize("name", CAUSES)
-def test_the_cause_is_found_among_its_consequences(name: str) -> None:
-    events, worker, code = CAUSES[name]
-    group = Group(2)
-    for kind, *values in events:
-        getattr(group, kind)(*values, now=10.0)
-    outcome = group.outcome()
-    assert outcome.failure is not None
-    assert (outcome.failure.worker, outcome.exit_code) == (worker, code)
-    assert group.deadline == 10.0 + GATHER_SECONDS
+def test_a_follower_that_says_why_it_is_refused_is_the_outcome_where_the_leader_says_nothing() -> None:
+    run = group()
+    run.told(Ended(1, ExitCode.CONFIG, "another experiment"))
+    run.exited(1, 78, now=1.0)
+    run.exited(0, KILLED, now=1.1)
+    assert (run.outcome().exit_code, run.outcome().reason) == (78, "another experiment")
 
 
-def test_the_deadline_is_that_of_the_first_failure() -> None:
-    group = Group(2)
-    group.exited(0, 1, now=1.0)
-    group.told(failed(1, Origin.PEER), now=1.2)
-    assert group.deadline == 1.0 + GATHER_SECONDS
+def test_a_stop_that_was_asked_for_ends_with_the_code_of_the_first_signal() -> None:
+    run = group()
+    assert run.asked_to_end(ExitCode.INTERRUPTED, now=5.0)
+    assert run.deadline == 5.0 + STOP_SECONDS
+    for worker in (0, 1):
+        run.told(Ended(worker, ExitCode.TERMINATED, "saved"))
+        assert run.exited(worker, 143, now=6.0) is None
+    assert run.all_left
+    assert (run.outcome().exit_code, run.outcome().reason) == (130, "saved")
 
 
-def test_workers_that_have_all_finished_may_take_their_time_to_exit() -> None:
-    group = Group(2)
-    group.told(Finished(1), now=1.0)
-    assert not group.all_finished
-    assert group.deadline is None
-    group.told(Finished(0, {"status": "finished"}), now=2.0)
-    assert group.all_finished
-    assert group.deadline == 2.0 + LEAVE_SECONDS
-    group.exited(0, 0, now=2.1)
-    group.exited(1, -signal.SIGKILL, now=2.1)
-    assert group.all_exited
-    assert group.outcome().result == {"status": "finished"}
-    assert group.outcome().exit_code == ExitCode.OK
+def test_a_run_that_finishes_in_spite_of_the_stop_has_finished() -> None:
+    run = group(1)
+    run.asked_to_end(ExitCode.INTERRUPTED, now=5.0)
+    run.told(Ended(0, ExitCode.OK, result={}))
+    run.exited(0, 0, now=6.0)
+    assert run.outcome().exit_code == ExitCode.OK
 
 
-def test_the_first_wish_to_end_counts_and_is_no_failure() -> None:
-    group = Group(1)
-    group.ended(ExitCode.INTERRUPTED, now=5.0)
-    group.ended(ExitCode.TERMINATED, now=6.0)
-    group.exited(0, -signal.SIGKILL, now=6.1)
-    assert group.deadline == 5.0
-    assert group.outcome().exit_code == ExitCode.INTERRUPTED
-    assert group.outcome().failure is None
+def test_a_second_wish_ends_all_at_once_without_a_save() -> None:
+    run = group()
+    run.asked_to_end(ExitCode.INTERRUPTED, now=5.0)
+    assert not run.asked_to_end(ExitCode.TERMINATED, now=6.0)
+    assert run.deadline == 6.0
+    assert run.outcome().exit_code == ExitCode.INTERRUPTED
+    assert "before all could save" in run.outcome().reason
 
 
-def test_ctrl_c_after_the_end_of_training_changes_nothing() -> None:
-    group = Group(1)
-    group.told(Finished(0, {}), now=1.0)
-    group.ended(ExitCode.INTERRUPTED, now=1.1)
-    assert group.outcome().exit_code == ExitCode.OK
+def test_a_supervisor_that_waits_for_its_start_is_not_waited_for_at_a_stop() -> None:
+    run = group()
+    run.exited(1, KILLED, now=1.0)
+    run.asked_to_end(ExitCode.INTERRUPTED, now=1.01)
+    assert run.due(99.0) == []
+    run.told(Ended(0, ExitCode.TERMINATED))
+    run.exited(0, 143, now=2.0)
+    assert run.all_left
+
+
+@pytest.mark.parametrize(("status", "code"), [(1, 1), (3, 1), (77, 77)])
+def test_an_end_without_a_word_is_told_by_its_status(status: int, code: int) -> None:
+    run = group(1)
+    for _ in range(6):
+        wait = run.exited(0, status, now=1.0)
+        if wait is None:
+            break
+        run.started(0, now=1.0)
+    assert run.all_left
+    assert run.outcome().exit_code == code
+    assert run.outcome().reason == f"the supervisor of worker 0 exited with {status}"

@@ -1,4 +1,4 @@
-"""Real worker processes under the real launcher; only what they train is left out."""
+"""Real supervisors under the real launcher; only what the training processes train is left out."""
 
 import json
 import os
@@ -14,111 +14,182 @@ import pytest
 
 LAUNCHER = Path(__file__).with_name("run_fake_workers.py")
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(90)]
+
+
+class Launched:
+    """A launcher with fake training processes, and what it has printed so far."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process = process
+        self.records: list[dict] = []
+
+    def read_until(self, found) -> dict:
+        """Reads on until a record for which `found` is true."""
+        for text in self.process.stdout:
+            self.records.append(json.loads(text))
+            if found(self.records[-1]):
+                return self.records[-1]
+        raise AssertionError(f"the launcher ended before that: {self.records[-5:]}")
+
+    def until_printed(self) -> None:
+        """Reads on until a worker has printed a line; it may have before."""
+        if not any("line" in record for record in self.records):
+            self.read_until(lambda record: "line" in record)
+
+    def until_started(self, workers: int) -> dict[int, int]:
+        """Process ids of the training processes by worker."""
+        started: dict[int, int] = {}
+        while len(started) < workers:
+            record = self.read_until(lambda record: "started" in record)
+            started[record["worker"]] = record["started"]
+        return started
+
+    def supervisor(self, training: int) -> int:
+        return psutil.Process(training).ppid()
+
+    def end(self) -> tuple[int, dict]:
+        """Exit code and outcome of the run."""
+        self.records += [json.loads(text) for text in self.process.stdout]
+        return self.process.wait(timeout=60), self.records[-1]["outcome"]
 
 
 @contextmanager
-def launched(*acts: str):
+def launched(directory: Path, *acts: str, steps: int = 100, **environment: str):
     process = subprocess.Popen(
-        [sys.executable, str(LAUNCHER), *acts], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, str(LAUNCHER), str(directory), str(steps), *acts],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, **environment},
     )
     try:
-        yield process
+        yield Launched(process)
     finally:
         process.kill()
         process.wait()
 
 
-def read_until(process, count: int, key: str) -> list[dict]:
-    """Reads what the launcher prints until `count` records with `key` have come."""
-    found: list[dict] = []
-    for text in process.stdout:
-        record = json.loads(text)
-        if key in record:
-            found.append(record)
-        if len(found) == count:
-            return found
-    raise AssertionError(f"the launcher ended before {count} of {key!r}: {found}")
+def at_step(step: int, worker: int = 1):
+    return lambda record: record.get("step", -1) >= step and record["worker"] == worker
 
 
-def run(*acts: str) -> tuple[int, list[dict]]:
-    with launched(*acts) as process:
-        records = [json.loads(text) for text in process.stdout]
-        return process.wait(), records
+def descendants(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
 
 
-def outcome_of(records: list[dict]) -> dict:
-    return records[-1]["outcome"]
-
-
-def wait_until_gone(pids: list[int], seconds: float = 5.0) -> None:
-    alive = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
-    _, left = psutil.wait_procs(alive, timeout=seconds)
+def wait_until_gone(processes: list[psutil.Process], seconds: float = 5.0) -> None:
+    _, left = psutil.wait_procs(processes, timeout=seconds)
     assert [each for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_all_finish_and_the_chiefs_result_comes_back() -> None:
-    code, records = run("finish", "finish", "finish")
+def test_all_finish_and_the_chiefs_result_comes_back(tmp_path: Path) -> None:
+    with launched(tmp_path, "finish", "finish", "finish") as run:
+        code, outcome = run.end()
     assert code == 0
-    assert outcome_of(records) == {"exit_code": 0, "result": {"worker": 0}, "failure": None}
+    assert (outcome["result"], outcome["failure"], outcome["restarts"]) == ({"steps": 0}, None, [])
 
 
-def test_a_users_error_beats_the_errors_it_causes_in_the_others() -> None:
-    code, records = run("lost peer", "user error", "wait")
-    failure = outcome_of(records)["failure"]
+def test_a_users_error_fails_the_run_at_its_second_attempt(tmp_path: Path) -> None:
+    with launched(tmp_path, "wait", "user error") as run:
+        code, outcome = run.end()
     assert code == 70
+    failure = outcome["failure"]
     assert (failure["worker"], failure["error"], failure["where"]) == (1, "ValueError: mine", "model.py:3")
+    assert sum("interrupted" in record for record in run.records) == 2
+    assert len(outcome["restarts"]) == 1
 
 
-def test_a_killed_worker_is_the_cause_and_all_end_within_a_second() -> None:
-    with launched("wait", "wait", "wait") as process:
-        pids = [record["started"] for record in read_until(process, 3, "started")]
-        os.kill(pids[2], signal.SIGKILL)
-        killed = time.monotonic()
-        code = process.wait(timeout=10)
-        assert time.monotonic() - killed < 1.0
-        assert code == 1
-        records = [json.loads(text) for text in process.stdout]
-    assert outcome_of(records)["failure"]["error"].startswith("killed by SIGKILL")
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+@pytest.mark.parametrize("worker", [0, 1])
+@pytest.mark.parametrize("victim", ["training", "supervisor"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
+def test_whoever_is_killed_comes_back_and_the_run_finishes(
+    worker: int, victim: str, number: int, tmp_path: Path
+) -> None:
+    with launched(tmp_path, "count", "count") as run:
+        training = run.until_started(2)[worker]
+        run.read_until(at_step(30))
+        os.kill(training if victim == "training" else run.supervisor(training), number)
+        run.read_until(lambda record: "interrupted" in record)
+        run.until_started(2)
+        code, outcome = run.end()
+    assert (code, outcome["result"]) == (0, {"steps": 100})
+    (restart,) = outcome["restarts"]
+    assert restart["worker"] == worker
+    assert restart["seconds"] < 10
+    # The chief saves at every fifth step, and at the step that all agree on when one is to leave.
+    before, after = steps_by_process(run, worker=0)
+    planned = number == signal.SIGTERM and victim == "supervisor"
+    assert after[0] == (before[-1] + 1 if planned else (before[-1] + 1) // 5 * 5)
 
 
-def test_a_worker_that_exits_before_it_has_finished_has_failed() -> None:
-    code, records = run("exit 0", "wait")
+def steps_by_process(run: Launched, worker: int) -> list[list[int]]:
+    """The steps that each training process of a worker has told of."""
+    steps: list[list[int]] = []
+    for record in run.records:
+        if record.get("worker") == worker and "started" in record:
+            steps.append([])
+        elif record.get("worker") == worker and "step" in record:
+            steps[-1].append(record["step"])
+    return steps
+
+
+def test_supervisors_that_only_crash_are_given_up(tmp_path: Path) -> None:
+    with launched(tmp_path, "count", steps=5, CRASHING_SUPERVISORS="yes") as run:
+        code, outcome = run.end()
     assert code == 1
-    assert "exited with 0 before" in outcome_of(records)["failure"]["error"]
+    assert outcome["reason"] == "the supervisor of worker 0 exited with 1"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_the_launcher_ends_all_workers_and_their_children(number: int, code: int) -> None:
-    with launched("start a child and wait", "wait") as process:
-        records = []
-        while len([r for r in records if "started" in r]) < 2 or not [r for r in records if "line" in r]:
-            records.append(json.loads(process.stdout.readline()))
-        process.send_signal(number)
-        assert process.wait(timeout=10) == code
-    pids = [record["started"] for record in records if "started" in record]
-    pids += [int(record["line"].split()[1]) for record in records if "line" in record]
-    assert len(pids) == 3
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+def test_a_signal_to_the_launcher_saves_and_ends_all(number: int, code: int, tmp_path: Path) -> None:
+    with launched(tmp_path, "count", "count", steps=10_000) as run:
+        run.until_started(2)
+        run.read_until(at_step(7))
+        everything = descendants(run.process.pid)
+        run.process.send_signal(number)
+        assert run.end()[0] == code
+    assert any("stopping" in record for record in run.records)
+    saved = int((tmp_path / "saved").read_text())
+    assert saved == 1 + [r["step"] for r in run.records if "step" in r and r["worker"] == 0][-1]
+    wait_until_gone(everything, 0.0)
 
 
-def test_a_launcher_that_is_killed_leaves_no_process_behind() -> None:
-    with launched("start a child and wait", "wait") as process:
-        records = []
-        while len([r for r in records if "started" in r]) < 2 or not [r for r in records if "line" in r]:
-            records.append(json.loads(process.stdout.readline()))
-        every = [each.pid for each in psutil.Process(process.pid).children(recursive=True)]
-        assert len(every) == 5  # two workers, their two guards, one child
-        process.kill()
-        process.wait()
-    wait_until_gone(every)
+def test_a_second_signal_to_the_launcher_ends_all_at_once(tmp_path: Path) -> None:
+    with launched(tmp_path, "count", "start a child and wait", steps=10_000) as run:
+        run.until_started(2)
+        run.until_printed()
+        everything = descendants(run.process.pid)
+        run.process.send_signal(signal.SIGINT)
+        # Worker 1 never answers the hold, so that the stop cannot be done yet.
+        run.read_until(lambda record: "stopping" in record)
+        asked = time.monotonic()
+        run.process.send_signal(signal.SIGINT)
+        code, outcome = run.end()
+        assert time.monotonic() - asked < 2.0
+    assert code == 130
+    assert outcome["reason"].startswith("ended before all could save")
+    wait_until_gone(everything, 0.0)
 
 
-def test_lines_of_several_workers_stay_whole_and_none_is_lost() -> None:
-    code, records = run("print", "print")
+def test_a_launcher_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    with launched(tmp_path, "start a child and wait", "wait") as run:
+        run.until_started(2)
+        run.until_printed()
+        everything = descendants(run.process.pid)
+        assert len(everything) >= 5  # two supervisors, two training processes, one child
+        run.process.kill()
+        run.process.wait()
+    wait_until_gone(everything)
+
+
+def test_lines_of_several_workers_stay_whole_and_none_is_lost(tmp_path: Path) -> None:
+    with launched(tmp_path, "print", "print") as run:
+        code, _ = run.end()
     assert code == 0
     for worker in (0, 1):
-        lines = [record["line"] for record in records if record.get("worker") == worker and "line" in record]
+        lines = [
+            record["line"] for record in run.records if record.get("worker") == worker and "line" in record
+        ]
         expected = [f"line {number} {'x' * 50} end" for number in range(200)]
         assert lines == [*expected, "no newline at the end"]

@@ -4,9 +4,13 @@ from pathlib import Path
 import pytest
 
 from launcher import report
+from launcher.continuation import GoOn
 from launcher.experiment import load_experiment
+from launcher.experiment_changes import Change, Effect
 from launcher.local import LocalRun
-from launcher.local_group import Failure, Outcome
+from launcher.local_group import Outcome
+from launcher.restart_log import Place, Restart
+from trainer.contract.messages import Failed, Origin
 from trainer.contract.training import CallbacksSpec
 
 DIGITS = Path(__file__).resolve().parents[2] / "experiments" / "digits"
@@ -17,7 +21,13 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalRun:
     monkeypatch.chdir(tmp_path)
     directory = str(tmp_path / "runs" / "digits" / "a-run")
     return LocalRun(
-        load_experiment(DIGITS), str(DIGITS), "a-run", directory, ("127.0.0.1:4001", "127.0.0.1:4002")
+        load_experiment(DIGITS),
+        str(DIGITS),
+        "a-run",
+        directory,
+        ("127.0.0.1:4001", "127.0.0.1:4002"),
+        leader="127.0.0.1:4000",
+        digest="d",
     )
 
 
@@ -78,7 +88,7 @@ def test_custom_callbacks_come_first_and_none_is_said() -> None:
 
 
 def test_the_summary_of_an_early_stop(digits: LocalRun) -> None:
-    told = report.ending(digits, Outcome(0, RESULT)).splitlines()
+    told = report.ending(digits, Outcome(0, result=RESULT)).splitlines()
     assert told[1] == (
         "Finished: stopped early after epoch 34, since val_loss had not improved for 8 epochs; "
         "the weights of its best epoch were restored. 46 of 80 epochs were saved."
@@ -98,21 +108,47 @@ def test_the_summary_of_an_early_stop(digits: LocalRun) -> None:
     ],
 )
 def test_other_ways_to_finish(digits: LocalRun, stopped_by: str, epochs: int, why: str) -> None:
-    told = report.ending(digits, Outcome(0, {**RESULT, "stopped_by": stopped_by, "epochs": epochs}))
+    told = report.ending(digits, Outcome(0, result={**RESULT, "stopped_by": stopped_by, "epochs": epochs}))
     assert told.splitlines()[1] == why
 
 
-def test_a_failure_shows_its_traceback_once_and_where_it_began(digits: LocalRun) -> None:
-    failure = Failure(1, 70, "ValueError: mine", "Traceback (most recent call last):\n  mine\n", "model.py:3")
-    assert report.ending(digits, Outcome(70, failure=failure)) == (
-        "\nTraceback (most recent call last):\n  mine\n\nFailed: worker 1 at model.py:3: ValueError: mine"
-    )
+def test_a_failure_tells_where_it_began_and_why_the_run_gave_up(digits: LocalRun) -> None:
+    failure = Failed(1, 70, Origin.USER, "ValueError: mine", "Traceback: shown before", "model.py:3")
+    told = report.ending(digits, Outcome(70, "8 failed attempts in a row", failure=failure))
+    assert told == "\nFailed: worker 1 at model.py:3: ValueError: mine\n(8 failed attempts in a row)"
+    assert report.ending(digits, Outcome(78, "another experiment")) == "\nFailed: another experiment"
 
 
 @pytest.mark.parametrize(("code", "how"), [(130, "Ctrl-C"), (143, "a signal to terminate")])
-def test_an_end_that_was_asked_for(digits: LocalRun, code: int, how: str) -> None:
-    told = report.ending(digits, Outcome(code))
-    assert told == f"\nEnded by {how}. What was written so far lies in runs/digits/a-run"
+def test_an_end_that_was_asked_for_tells_how_to_go_on(digits: LocalRun, code: int, how: str) -> None:
+    told = report.ending(digits, Outcome(code), "perdure run digits --run a-run")
+    assert told == (
+        f"\nStopped by {how}: all workers saved at the same step.\nGo on with: perdure run digits --run a-run"
+    )
+    unsaved = report.ending(digits, Outcome(code, "ended before all could save"))
+    assert unsaved == f"\nStopped by {how}: ended before all could save."
+
+
+def test_the_plan_of_a_run_that_goes_on_says_from_where_and_with_which_changes(digits: LocalRun) -> None:
+    change = Change("spec.training.epochs", "5", "80", Effect.LATER, "extended")
+    told = report.plan(digits, GoOn("epoch 4, training, step 12 (checkpoint 111-2)", (change,)))
+    assert "\ngoes on from   epoch 4, training, step 12 (checkpoint 111-2)\n" in told
+    assert "\nchanged        spec.training.epochs: 5 -> 80 (extended)\n" in told
+
+
+def test_the_summary_lists_what_the_run_survived(digits: LocalRun) -> None:
+    restarts = (
+        Restart("killed by SIGKILL", 1, None, True, Place(3, 1, 11), Place(3, 1, 9), 2.34),
+        Restart("frozen", 0, None, True, Place(5, 1, 3), Place(5, 1, 4), 4.0),
+    )
+    lines = report.ending(digits, Outcome(0, result=RESULT, restarts=restarts)).splitlines()[-3:]
+    assert [line.split(maxsplit=1) for line in lines[:1]] == [
+        ["restarts", "2, 6.3 s until the first new steps in all, 3 steps repeated"]
+    ]
+    assert lines[1].strip() == (
+        "killed by SIGKILL, after epoch 4, training, step 12; "
+        "on at epoch 4, training, step 10 2.3 s later; 3 steps repeated"
+    )
 
 
 def test_paths_elsewhere_and_urls_are_shown_whole(digits: LocalRun) -> None:
