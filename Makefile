@@ -12,11 +12,14 @@ WORKERS ?=
 STORAGE ?=
 RUN ?=
 SET ?=
+KILLS ?= 40
+SEED ?= 1
+MODEL ?= digits
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate test lint format bench clean distclean
+.PHONY: help run validate test chaos lint format bench clean distclean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +35,10 @@ validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 
 test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher")
 	$(BIN)/pytest $(ARGS)
+
+chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard) and compares (SEED, WORKERS, ARGS)
+	@$(BIN)/python -m tests.chaos --kills "$(KILLS)" --seed "$(SEED)" --model "$(MODEL)" \
+		$(if $(WORKERS),--workers "$(WORKERS)") $(ARGS)
 
 lint: $(READY) ## Checks style, formatting, types and layers
 	$(BIN)/ruff check .

@@ -30,6 +30,15 @@ class Place:
         """The place that a progress message tells of."""
         return cls(progress.epoch, _PHASES.index(progress.phase), progress.step)
 
+    def steps(self, per_epoch: int) -> int:
+        """Training steps of the run that are completed here.
+
+        Args:
+            per_epoch: Training steps of an epoch.
+        """
+        training = _PHASES.index(Phase.TRAINING)
+        return self.epoch * per_epoch + (self.step + 1 if self.phase == training else per_epoch)
+
     def __str__(self) -> str:
         phase = Phase(_PHASES[self.phase])
         step = f", step {self.step + 1}" if phase in _LONG_STEPS else ""

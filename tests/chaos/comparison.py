@@ -1,0 +1,91 @@
+"""Whether two runs left the same behind, wall-clock times and paths apart."""
+
+import csv
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from trainer.contract.run_directory import RunDirectory
+
+_TIMES = ("seconds", "examples_per_second")
+
+
+def differences(expected: str, found: str) -> list[str]:
+    """What differs between two run directories, a line each."""
+    one, two = RunDirectory(expected), RunDirectory(found)
+    told = list(_different("result.json", _result(one), _result(two)))
+    told += _different("training.csv", _rows(one), _rows(two))
+    told += _different("best models", _best(one), _best(two))
+    told += _different("TensorBoard", _scalars(one), _scalars(two))
+    return told
+
+
+def _different(what: str, one: Any, two: Any) -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(two, dict):
+        for key in dict.fromkeys([*one, *two]):
+            if key not in one or key not in two:
+                yield f"{what}: {key} is {'missing' if key in one else 'there without cause'}"
+            elif one[key] != two[key]:
+                yield from _different(f"{what}, {key}", one[key], two[key])
+    elif isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
+        first = next(
+            (index for index, pair in enumerate(zip(one, two, strict=True)) if pair[0] != pair[1]), None
+        )
+        if first is not None:
+            yield f"{what}[{first}]: {_short(two[first])} instead of {_short(one[first])}"
+    elif one != two:
+        yield f"{what}: {_short(two)} instead of {_short(one)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 120 else f"{text[:120]}… ({len(text)} characters)"
+
+
+def _result(run: RunDirectory) -> dict[str, Any]:
+    content = json.loads(Path(run.result).read_text())
+    for best in content["best"]:
+        best["path"] = str(Path(best["path"]).relative_to(run.url))
+    return {name: value for name, value in content.items() if name not in _TIMES}
+
+
+def _rows(run: RunDirectory) -> list[str]:
+    """The lines of the CSV as they stand, without the columns of wall-clock time."""
+    with Path(run.csv).open(newline="") as file:
+        rows = list(csv.reader(file))
+    kept = [index for index, name in enumerate(rows[0]) if not name.endswith("_seconds")]
+    return [",".join(row[index] for index in kept if index < len(row)) for row in rows]
+
+
+def _best(run: RunDirectory) -> dict[str, bytes]:
+    """The weights of every best model by its path."""
+    root = Path(run.url) / "best"
+    return {str(path.relative_to(root)): _weights(path) for path in root.rglob("*") if path.is_file()}
+
+
+def _weights(path: Path) -> bytes:
+    if path.suffix != ".keras":
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return archive.read("model.weights.h5")
+
+
+def _scalars(run: RunDirectory) -> dict[str, list[tuple[int, float]]]:
+    """Step and value of every scalar as often as it was written, by folder and tag."""
+    root = Path(run.tensorboard)
+    found: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(root.rglob("*tfevents*")):
+        for event in EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                plugin = value.metadata.plugin_data.plugin_name
+                if plugin == "scalars" and not value.tag.endswith("_seconds"):
+                    key = f"{path.parent.relative_to(root)}/{value.tag}"
+                    number = (
+                        value.tensor.float_val[0] if value.tensor.float_val else value.tensor.tensor_content
+                    )
+                    found.setdefault(key, []).append((event.step, number))
+    return {key: sorted(pairs) for key, pairs in found.items()}
