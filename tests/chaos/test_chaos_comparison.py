@@ -1,0 +1,82 @@
+"""The comparison sees whatever could differ, and nothing else."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from tests.chaos.comparison import differences
+
+
+def write_run(folder: Path) -> str:
+    (folder / "best" / "loss").mkdir(parents=True)
+    (folder / "logs" / "tensorboard" / "train").mkdir(parents=True)
+    best = folder / "best" / "loss" / "00001-0.5.keras"
+    write_model(best, b"weights")
+    result = {
+        "weights_digest": "d",
+        "seconds": 1.0,
+        "examples_per_second": 2.0,
+        "history": {"loss": [0.5, 0.25]},
+        "best": [{"path": str(best)}],
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "logs" / "training.csv").write_text("epoch,loss,epoch_seconds\n0,0.5,1.5\n1,0.25,1.25\n")
+    write_scalars(folder, "a", [(0, 0.5), (1, 0.25)])
+    return str(folder)
+
+
+def write_model(path: Path, weights: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", str(path))
+        archive.writestr("model.weights.h5", weights)
+
+
+def write_scalars(folder: Path, name: str, pairs: list[tuple[int, float]]) -> None:
+    with (folder / "logs/tensorboard/train" / f"events.out.tfevents.{name}").open("wb") as file:
+        records = RecordWriter(file)
+        for step, number in pairs:
+            metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
+            tensor = TensorProto(dtype=DT_FLOAT, float_val=[number])
+            value = Summary.Value(tag="loss", metadata=metadata, tensor=tensor)
+            records.write(Event(step=step, summary=Summary(value=[value])).SerializeToString())
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def test_times_and_paths_are_no_difference(tmp_path: Path) -> None:
+    one, two = write_run(tmp_path / "one"), write_run(tmp_path / "two")
+    edit(tmp_path / "two" / "result.json", '"seconds": 1.0', '"seconds": 9.0')
+    edit(tmp_path / "two" / "logs" / "training.csv", "1.25", "7.75")
+    assert differences(one, two) == []
+
+
+DAMAGE = {
+    "another digest": lambda run: edit(run / "result.json", '"d"', '"e"'),
+    "another value in the history": lambda run: edit(run / "result.json", "[0.5, 0.25]", "[0.5, 0.125]"),
+    "a row twice": lambda run: edit(run / "logs/training.csv", "1,0.25,1.25\n", "1,0.25,1.25\n1,0.25,1.25\n"),
+    "a row missing": lambda run: edit(run / "logs/training.csv", "1,0.25,1.25\n", ""),
+    "other weights in a best model": lambda run: write_model(run / "best/loss/00001-0.5.keras", b"weightz"),
+    "one best model more": lambda run: write_model(run / "best/loss/00002-0.6.keras", b"weights"),
+    "no best model": lambda run: (run / "best/loss/00001-0.5.keras").unlink(),
+    "a scalar twice": lambda run: write_scalars(run, "b", [(1, 0.25)]),
+    "a scalar missing": lambda run: write_scalars(run, "a", [(0, 0.5)]),
+    "a scalar of another value": lambda run: write_scalars(run, "a", [(0, 0.5), (1, 0.26)]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_every_difference_is_seen_and_told(damage: str, tmp_path: Path) -> None:
+    one, two = write_run(tmp_path / "one"), write_run(tmp_path / "two")
+    DAMAGE[damage](tmp_path / "two")
+    assert len(differences(one, two)) == 1
