@@ -330,7 +330,7 @@ def evaluated_and_predicted(context: Context) -> dict[str, Any]:
         model, nested = compiled(weighted_metrics=["accuracy"])(), two_by_two()
     x, y = classification(37)
     weights = np.linspace(0.5, 2.0, 37).astype("float32")
-    nested_x, nested_y = two_by_two_data(37)
+    nested_x, _ = two_by_two_data(37)
     quiet = {"batch_size": 10, "verbose": 0}
     return {
         "list": context.evaluate(model, x, y, **quiet),
@@ -338,7 +338,7 @@ def evaluated_and_predicted(context: Context) -> dict[str, Any]:
         "weighted": context.evaluate(model, x, y, **quiet, sample_weight=weights, return_dict=True),
         "steps": context.evaluate(model, x, y, **quiet, steps=2, return_dict=True),
         "one_row": context.evaluate(model, x[:1], y[:1], **quiet, return_dict=True),
-        "nested": context.evaluate(nested, nested_x, nested_y, **quiet, return_dict=True),
+        "nested": context.evaluate(nested, *two_by_two_data(20), **quiet, return_dict=True),
         "predicted": context.predict(model, x, **quiet),
         "predicted_steps": context.predict(model, x, **quiet, steps=2),
         "predicted_nested": context.predict(nested, nested_x, **quiet),

@@ -25,6 +25,8 @@ from tests.integration.numeric_cases import (
     two_by_two,
     two_by_two_arguments,
     two_by_two_data,
+    two_by_two_uneven_arguments,
+    unbuilt_subclass,
     validated,
     weighted_rows,
     with_add_loss,
@@ -165,22 +167,6 @@ def partly_frozen() -> Any:
     model = with_batch_norm_and_dropout()
     model.layers[1].trainable = False
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-
-def unbuilt_subclass() -> Any:
-    class Network(keras.Model):  # type: ignore[misc]  # Keras has no types
-        def __init__(self) -> None:
-            super().__init__()
-            self.hidden = keras.layers.Dense(16, activation="tanh")
-            self.outputs_layer = keras.layers.Dense(3)
-
-        def call(self, x: Any) -> Any:
-            return self.outputs_layer(self.hidden(x))
-
-    model = Network()
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
     return model
 
 
@@ -437,6 +423,7 @@ CASES: dict[str, Case] = {
     "sample_weight": Case(compiled(weighted_metrics=["accuracy"]), weighted_rows),
     "sample_weight_run_ahead": Case(compiled(weighted_metrics=["accuracy"]), weighted_rows, Recorder),
     "dictionaries": Case(two_by_two, two_by_two_arguments),
+    "dictionaries_last_validation_batch": Case(two_by_two, two_by_two_uneven_arguments),
     "lists": Case(lists_of_two, lists_arguments),
     "thresholded_metrics": Case(binary(), binary_arguments),
     "no_metrics": Case(compiled(metrics=None)),
