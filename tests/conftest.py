@@ -1,7 +1,7 @@
 """What all tests share: the repository's root on the path, and a summary of the differences measured."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,17 @@ def record_difference(record_property: Callable[[str, object], None]) -> Callabl
         record_property(DIFFERENCE, (group, float(value)))
 
     return record
+
+
+@pytest.fixture
+def fresh_keras() -> Iterator[None]:
+    """Puts Keras's dtype policy and names back after a test that builds models in this process."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+    keras.backend.clear_session()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
