@@ -44,6 +44,7 @@ format: $(READY) ## Formats the sources
 	$(BIN)/ruff check --fix .
 
 bench: $(READY) ## Measures against the yardsticks; results in benchmarks/README.md (ARGS)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/bench.txt
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Removes caches, but neither .venv nor runs
