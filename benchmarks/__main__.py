@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -40,14 +40,19 @@ def _one_process(workload: str, pairs: int, plan: Plan) -> Measured:
     arguments = [workload, "--pairs", str(plan.choose(pairs)), *_quick(plan)]
     (report,) = run_group("benchmarks.one_process", arguments)
     found = [Comparison(**{**c, "ours": tuple(c["ours"]), "theirs": tuple(c["theirs"])}) for c in report]
-    profile = ""
-    if not (plan.quick or all(comparison.is_met for comparison in found)):
-        (profile,) = run_group("benchmarks.profiling", [workload])
-    return {"comparisons": found, "profile": profile}
+    return {"comparisons": found, "profile": _profile(workload, found, plan)}
 
 
 def _two_workers(workload: str, pairs: int, plan: Plan) -> Measured:
-    return {"comparisons": fresh_processes.measure_two_workers(workload, plan.choose(pairs), plan.quick)}
+    found = fresh_processes.measure_two_workers(workload, plan.choose(pairs), plan.quick)
+    return {"comparisons": found, "profile": _profile(workload, found, plan, workers=2)}
+
+
+def _profile(workload: str, found: Sequence[Comparison], plan: Plan, workers: int = 1) -> str:
+    """The chief's profile where a target was missed."""
+    if plan.quick or all(comparison.is_met for comparison in found):
+        return ""
+    return str(run_group("benchmarks.profiling", [workload], workers)[0])
 
 
 def _determinism(plan: Plan) -> Measured:

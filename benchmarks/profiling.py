@@ -1,4 +1,4 @@
-"""Where the training thread of `fit` spends its time."""
+"""Where the training thread of `fit` spends its time, alone or as one worker of several."""
 
 import argparse
 import cProfile
@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import sides
+from benchmarks.worker import workload_of
 from benchmarks.workloads import WORKLOADS, Run
+from trainer.distribution import create_strategy
 
 _LINES = 25
 
@@ -20,16 +22,14 @@ def main() -> None:
     parser.add_argument("workload", choices=tuple(WORKLOADS))
     parser.add_argument("--report", required=True)
     arguments = parser.parse_args()
-    workload = WORKLOADS[arguments.workload]
-    train, validation = workload.rows()
+    workload = workload_of(arguments.workload)
+    rows = workload.rows()
     profile = cProfile.Profile()
-    for attempt in range(2):  # the first one pays what is paid once in a process
-        with tempfile.TemporaryDirectory() as directory:
-            run = Run(workload, train, validation, Path(directory))
-            if attempt == 0:
-                sides.perdure_fit(run)
-            else:
-                profile.runcall(sides.perdure_fit, run)
+    with create_strategy().scope():
+        # The first run pays what is paid once in a process.
+        for train in (sides.perdure_fit, lambda run: profile.runcall(sides.perdure_fit, run)):
+            with tempfile.TemporaryDirectory() as directory:
+                train(Run(workload, *rows, Path(directory)))
     text = io.StringIO()
     statistics = pstats.Stats(profile, stream=text).strip_dirs()
     statistics.sort_stats("tottime").print_stats(_LINES)

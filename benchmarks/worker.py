@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workloads import TWO_WORKERS, WORKLOADS, Run, Timing, timing
+from benchmarks.workloads import TWO_WORKERS, WORKLOADS, Run, Timing, Workload, timing
+from trainer.contract.cluster import VARIABLE
 
 
 def perdure(run: Run) -> Timing:
@@ -41,6 +42,11 @@ def tf_keras(run: Run) -> Timing:
     return timing(run.workload, starts, time.perf_counter() - began)
 
 
+def workload_of(name: str) -> Workload:
+    """The workload of that name, shorter where this process is one of several."""
+    return (TWO_WORKERS if VARIABLE in os.environ else WORKLOADS)[name]
+
+
 def _dataset(tf: Any, rows: Any, batch: int) -> Any:
     # By rows, as trainer.fit shares arrays; the policy that tf-keras needs for data that are no files.
     options = tf.data.Options()
@@ -59,8 +65,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--report", required=True)
     arguments = parser.parse_args()
-    several = "TF_CONFIG" in os.environ
-    workload = (TWO_WORKERS if several else WORKLOADS)[arguments.workload]
+    workload = workload_of(arguments.workload)
     if arguments.quick:
         workload = workload.shortened()
     if arguments.deterministic:
