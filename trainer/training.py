@@ -51,7 +51,7 @@ class Training:
     def run(self, callbacks: Sequence[Any], first: int, epochs: int, verbose: int) -> Any:
         """All epochs; returns the history."""
         model = self._model
-        feed = Feed(self._source, self._steps_per_epoch, first)
+        feed = Feed(self._source, self._steps_per_epoch, first, epochs=max(0, epochs - first))
         steps = feed.steps_per_epoch
         params = {"verbose": verbose, "epochs": epochs, "steps": steps}
         hooks = self._hooks = Hooks(callbacks, model, params, self._topology.is_chief)
@@ -84,7 +84,8 @@ class Training:
             logs.update({f"val_{name}": value for name, value in validated.items()})
         self._begin(Position(epoch, Phase.EPOCH_END))
         logs = python_values(logs)
-        self._hooks.call("on_epoch_end", epoch, logs)
+        # What callbacks add is for those behind them in this epoch only, as in Keras.
+        self._hooks.call("on_epoch_end", epoch, dict(logs))
         self._bar.finish(logs)
         self._gate.completed(self._position)
         return logs
