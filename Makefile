@@ -63,6 +63,7 @@ $(READY): requirements/dev.txt pyproject.toml
 		"$(PYTHON) is Python %d.%d; Perdure needs 3.11, 3.12 or 3.13 (TensorFlow has no later one)" % v[:2])'
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing TensorFlow and the rest into $(VENV): once, and some minutes"
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
