@@ -51,6 +51,7 @@ format: $(READY) ## Formats the sources
 	$(BIN)/ruff check --fix .
 
 bench: $(READY) ## Measures against the yardsticks; results in benchmarks/README.md (ARGS)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/bench.txt
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Removes caches, but neither .venv nor runs
@@ -69,6 +70,7 @@ $(READY): requirements/dev.txt pyproject.toml
 		"$(PYTHON) is Python %d.%d; Perdure needs 3.11, 3.12 or 3.13 (TensorFlow has no later one)" % v[:2])'
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing TensorFlow and the rest into $(VENV): once, and some minutes"
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -1,7 +1,7 @@
 """What all tests share: the repository's root on the path, and a summary of the differences measured."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,29 @@ def record_difference(record_property: Callable[[str, object], None]) -> Callabl
     return record
 
 
+@pytest.fixture
+def fresh_keras() -> Iterator[None]:
+    """Puts Keras's dtype policy and names back after a test that builds models in this process."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+    keras.backend.clear_session()
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Prints the largest difference of every group of numeric tests, and the test that saw it."""
-    largest: dict[str, tuple[float, str, int]] = {}
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, []):
-            for name, value in report.user_properties:
-                if name == DIFFERENCE and report.when == "call":
-                    group, difference = value
-                    known, where, count = largest.get(group, (-1.0, "", 0))
-                    best = max((known, where), (difference, report.nodeid.rpartition("::")[2]))
-                    largest[group] = (*best, count + 1)
+    """Prints the largest difference of every group of numeric tests that passed, and the test that saw it."""
+    largest: dict[str, tuple[float, str]] = {}
+    counts: dict[str, int] = {}
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == DIFFERENCE:
+                group, difference = value
+                seen = (difference, report.nodeid.rpartition("::")[2])
+                largest[group] = max(largest.get(group, seen), seen)
+                counts[group] = counts.get(group, 0) + 1
     if largest:
         terminalreporter.section("largest differences")
-        for group, (difference, where, count) in sorted(largest.items()):
-            terminalreporter.write_line(f"{group}: {difference:.2e} in {where} ({count} compared)")
+    for group, (difference, where) in sorted(largest.items()):
+        terminalreporter.write_line(f"{group}: {difference:.2e} in {where} ({counts[group]} compared)")

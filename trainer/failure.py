@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Failed, Origin
-from trainer.storage import AlreadyExistsError, PermissionDeniedError, StorageError
+from trainer.storage import AlreadyExistsError, PermissionDeniedError, StorageError, UnsupportedStoreError
 from trainer.user_code import UserCodeError
 
 _LONGEST_LINE = 400
@@ -34,6 +34,7 @@ class SetupError(Exception):
 _KNOWN: tuple[tuple[type[Exception], ExitCode, Origin], ...] = (
     (UserCodeError, ExitCode.USAGE, Origin.SETUP),
     (AlreadyExistsError, ExitCode.CONFIG, Origin.SETUP),
+    (UnsupportedStoreError, ExitCode.USAGE, Origin.SETUP),
     (PermissionDeniedError, ExitCode.NO_PERMISSION, Origin.SETUP),
     (StorageError, ExitCode.CRASH, Origin.PERDURE),
 )

@@ -32,7 +32,9 @@ class Hooks:
         self.history = next((c for c in self.callbacks if isinstance(c, keras.callbacks.History)), None)
         self._active = [c for c in self.callbacks if is_chief or not _chief_only(c)]
         for callback in self.callbacks:
-            callback.set_model(model)
+            # Keras's TensorBoard opens its files here.
+            if is_chief or not isinstance(callback, _WRITERS):
+                callback.set_model(model)
         for callback in self.callbacks:
             callback.set_params(params)
         self._batch: dict[str, list[Callable[..., None]]] = {}

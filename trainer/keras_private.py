@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.losses import loss as loss_module
 from keras.src.trainers.data_adapters import get_data_adapter
 
 CHECKED_KERAS = ("3.15.1", "3.16")
@@ -17,7 +18,7 @@ CHECKED_TENSORFLOW = ("2.21.0", "2.22")
 
 _MODEL_NAMES = (
     "_symbolic_build",
-    "_get_metrics_result_or_logs",
+    "_compile_loss",
     "_flatten_metrics_in_order",
     "_assert_compile_called",
     "_flatten_layers",
@@ -47,6 +48,8 @@ def missing_names() -> list[str]:
         (model.layers[0], ("_non_trainable_variables",)),
         (keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()), ("check_finite", "inner_optimizer")),
         (keras.callbacks.Callback.on_epoch_end, ("_is_default",)),
+        (keras.metrics.Accuracy(), ("_direction",)),
+        (loss_module, ("scale_loss_for_distribution", "unscale_loss_for_distribution")),
         (tf.distribute.get_strategy().extended, ("call_for_each_replica", "update")),
     ]
     return [f"{owner!r}.{name}" for owner, names in expected for name in names if not hasattr(owner, name)]
@@ -63,6 +66,10 @@ def build_symbolically(model: Any, batch: Any) -> None:
         batch: x, (x,), (x, y) or (x, y, sample_weight) of objects with `shape` and `dtype`.
     """
     model._symbolic_build(data_batch=batch)
+    # A custom step may use optimizers beside the compiled one: which variables for, only the step knows.
+    for optimizer in optimizers_of(model):
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
 
 
 def keras_dataset(x: Any, class_weight: dict[int, float] | None, shuffle: bool) -> tf.data.Dataset:
@@ -102,19 +109,25 @@ def optimizers_of(model: Any) -> list[Any]:
 
 
 @contextmanager
-def agreeing_optimizers(model: Any, replicas: int) -> Iterator[None]:
-    """Makes the optimizers of `model` give on many replicas what they promise on one.
+def as_one_process(model: Any, replicas: int) -> Iterator[None]:
+    """Makes `model` compute on many replicas what it computes on one; wraps tracing and running of steps.
 
-    Keras clips, accumulates and checks a replica's own gradients before they are summed. Inside this
-    context the sum comes first, so that clipping, accumulation, averaging and the loss scale see the
+    Keras divides each replica's loss by the number of replicas, sums gradients, and clips, accumulates and
+    checks a replica's own gradients before the sum. So what a custom step logs is too small, and clipping
+    sees other gradients than on one process. Inside this context a loss is what it is on one process, the
+    mean of the gradients comes first, so that clipping, accumulation, averaging and the loss scale see the
     gradients of the global batch, and all replicas take the same branch.
     """
     with ExitStack() as undo:
+        if replicas > 1:
+            for name in ("scale_loss_for_distribution", "unscale_loss_for_distribution"):
+                undo.callback(setattr, loss_module, name, getattr(loss_module, name))
+                setattr(loss_module, name, lambda value: value)
         for optimizer in optimizers_of(model) if replicas > 1 else ():
             if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
                 _override(undo, optimizer, "check_finite", _agreed_finite(optimizer.check_finite))
             else:
-                _override(undo, optimizer, "_backend_apply_gradients", _summed_first(optimizer))
+                _override(undo, optimizer, "_backend_apply_gradients", _averaged_first(optimizer, replicas))
                 _override(undo, optimizer, "_all_reduce_sum_gradients", lambda pairs: pairs)
         yield
 
@@ -134,12 +147,13 @@ def _agreed_finite(check_finite: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return agreed
 
 
-def _summed_first(optimizer: Any) -> Callable[[Any, Any], None]:
+def _averaged_first(optimizer: Any, replicas: int) -> Callable[[Any, Any], None]:
     sum_gradients = optimizer._all_reduce_sum_gradients
 
     def apply(grads: Any, variables: Any) -> None:
-        summed = sum_gradients(list(zip(grads, variables, strict=True)))
-        grads = [gradient for gradient, _ in summed]
+        # Divided before the sum, as Keras divides the loss: a sum of large gradients may overflow.
+        divided = [_divided(gradient, replicas) for gradient in grads]
+        grads = [gradient for gradient, _ in sum_gradients(list(zip(divided, variables, strict=True)))]
         if optimizer.gradient_accumulation_steps:
             _accumulate(optimizer, grads, variables)
         else:
@@ -150,6 +164,39 @@ def _summed_first(optimizer: Any) -> Callable[[Any, Any], None]:
                 _overwrite_with_average(optimizer)
 
     return apply
+
+
+def _divided(gradient: Any, replicas: int) -> Any:
+    if gradient is None:
+        return None
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(_divided(gradient.values, replicas), gradient.indices, gradient.dense_shape)
+    return gradient * tf.cast(1.0 / replicas, gradient.dtype)
+
+
+@contextmanager
+def loss_trackers_weighted(model: Any, weight: Callable[[], Any]) -> Iterator[None]:
+    """Gives the losses of several outputs, tracked as means of batches, the weight of a replica's share.
+
+    Keras weighs each batch alike, and so would weigh a replica with one row like one with ten.
+
+    Args:
+        model: A compiled model.
+        weight: Gives the share of the replica that asks in the rows of the global batch, a scalar.
+    """
+    compiled = model._compile_loss
+    with ExitStack() as undo:
+        for tracker in compiled.metrics if compiled is not None else ():
+            _override(undo, tracker, "update_state", _weighing(tracker.update_state, weight))
+        yield
+
+
+def _weighing(update_state: Callable[..., Any], weight: Callable[[], Any]) -> Callable[..., Any]:
+    def update(value: Any, sample_weight: Any = None) -> Any:
+        del sample_weight
+        return update_state(value, sample_weight=weight())
+
+    return update
 
 
 def _update(optimizer: Any, grads: Sequence[Any], variables: Sequence[Any]) -> None:

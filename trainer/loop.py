@@ -16,7 +16,7 @@ from trainer.evaluation import Evaluation
 from trainer.executions import walk
 from trainer.gate import Gate, OpenGate
 from trainer.hooks import Hooks
-from trainer.keras_private import agreeing_optimizers, build_symbolically
+from trainer.keras_private import as_one_process, build_symbolically
 from trainer.progress_bar import ProgressBar
 from trainer.step import ReplicaStep
 from trainer.tickets import Saves, Tickets
@@ -94,18 +94,13 @@ def fit(
     _prepare(model, strategy, source)
     every_callback = _callbacks(callbacks, history=True)
     tickets = Tickets(gate or OpenGate(), saves(model, every_callback) if saves else None)
-    validation = None
-    if validation_data is not None:
-        validation = Evaluation(
-            model,
-            _open_validation(
-                validation_data, strategy, validation_batch_size or batch_size, validation_steps
-            ),
-            validation_steps,
-            tickets,
-        )
     epochs, steps_per_epoch = _capped(epochs, steps_per_epoch)
-    with agreeing_optimizers(model, Topology.of(strategy).replicas):
+    with as_one_process(model, Topology.of(strategy).replicas):
+        validation = None
+        if validation_data is not None:
+            rows = validation_batch_size or batch_size
+            validated = _open_validation(validation_data, strategy, rows, validation_steps)
+            validation = Evaluation(model, validated, validation_steps, tickets)
         training = Training(model, source, validation, validation_freq, steps_per_epoch, tickets)
         return training.run(every_callback, initial_epoch, epochs, _verbosity(verbose))
 
@@ -133,13 +128,13 @@ def evaluate(
         x, y, sample_weight, strategy=strategy, training=False, batch_size=batch_size, steps=steps
     )
     _prepare(model, strategy, source)
-    evaluation = Evaluation(model, source, steps, Tickets(gate or OpenGate()))
     topology = Topology.of(strategy)
     params = {"verbose": _verbosity(verbose), "epochs": 1, "steps": steps or source.steps_per_pass}
     hooks = Hooks(_callbacks(callbacks, history=False), model, params, topology.is_chief)
     bar = ProgressBar(_verbosity(verbose) if topology.is_chief else 0, 1, params["steps"])
     bar.start()
-    logs = evaluation.run(hooks, bar)
+    with as_one_process(model, topology.replicas):
+        logs = Evaluation(model, source, steps, Tickets(gate or OpenGate())).run(hooks, bar)
     bar.finish(logs)
     return logs if return_dict else model._flatten_metrics_in_order(logs)
 
@@ -159,9 +154,7 @@ def predict(
     params = {"verbose": _verbosity(verbose), "epochs": 1, "steps": steps or source.steps_per_pass}
     hooks = Hooks(_callbacks(callbacks, history=False), model, params, topology.is_chief)
     bar = ProgressBar(_verbosity(verbose) if topology.is_chief else 0, 1, params["steps"])
-    prediction = ReplicaStep(
-        model, strategy, source.structure, model.predict_step, may_skip=True, per_replica=True
-    )
+    prediction = ReplicaStep(model, strategy, source.structure, model.predict_step, per_replica=True)
     model.stop_predicting = False
     hooks.call("on_predict_begin")
     bar.start()
@@ -178,10 +171,9 @@ def predict(
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *outputs)
 
 
-def _gathered(strategy: Any, outputs: Sequence[Any] | None) -> Any:
+def _gathered(strategy: Any, outputs: Sequence[Any]) -> Any:
     """The rows of all replicas, in order."""
-    local = [output for output in outputs or [] if output is not None]
-    joined = tf.nest.map_structure(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *local)
+    joined = tf.nest.map_structure(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *outputs)
     return tf.nest.map_structure(lambda a: np.concatenate(gather_rows(strategy, a)), joined)
 
 
@@ -204,8 +196,14 @@ def _open_validation(data: Any, strategy: Any, batch_size: int | None, steps: in
 def _callbacks(callbacks: Any, history: bool) -> list[Any]:
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks
+    given = tf.nest.flatten(callbacks or [])
+    if any(isinstance(c, keras.callbacks.BackupAndRestore) for c in given):
+        raise ValueError(
+            "BackupAndRestore cannot be used here: it restores whole epochs of the chief's weights alone, "
+            "without the other callbacks' state; use ModelCheckpoint"
+        )
     # The bar is ours: Keras's reads all metrics after every batch.
-    found = [c for c in tf.nest.flatten(callbacks or []) if not isinstance(c, keras.callbacks.ProgbarLogger)]
+    found = [c for c in given if not isinstance(c, keras.callbacks.ProgbarLogger)]
     if history and not any(isinstance(c, keras.callbacks.History) for c in found):
         found.append(keras.callbacks.History())
     return found

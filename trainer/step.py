@@ -1,5 +1,6 @@
 """Builds and traces what runs on the devices: train, test and predict steps on all replicas."""
 
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,10 @@ import tensorflow as tf
 from trainer.data import Step
 from trainer.data.source import Leaves, Structure
 from trainer.distribution import Topology
+from trainer.keras_private import loss_trackers_weighted
+
+# How many rows the global batch has.
+_ROWS = tf.TensorSpec((), tf.float32)
 
 
 class ReplicaStep:
@@ -46,14 +51,19 @@ class ReplicaStep:
         self._method = method
         self._local = Topology.of(strategy).local_replicas
         self._may_skip = may_skip
+        # Only shares that may differ need a weight: Keras's own means of equal ones are right.
+        self._weighs = may_skip and Topology.of(strategy).replicas > 1
+        self._model = model
+        self._current = threading.local()
         self._partial: Callable[..., Any] | None = None
         self._per_replica = per_replica
         self._eager = bool(model.run_eagerly)
         self._specs = structure.specs
         one = self._one if self._eager or not _compiles(model, strategy) else _jit(self._one)
-        self._single = self._trace(one, self._specs * self._local)
-        stacked = [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in self._specs] if several else []
-        self._several = self._trace(_loop_over(one), stacked * self._local) if several else None
+        self._arity = (*self._specs * self._local, *((_ROWS,) if self._weighs else ()))
+        self._single = self._trace(one, self._arity)
+        stacked = [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in self._arity] if several else []
+        self._several = self._trace(_loop_over(one), stacked) if several else None
 
     def __call__(self, steps: Sequence[Step]) -> Any:
         """Runs one execution.
@@ -92,30 +102,31 @@ class ReplicaStep:
                 outputs = self._single(*self._arguments(step))
             elif any(replica is not None for replica in step.replicas):
                 if self._partial is None:
-                    self._partial = self._trace(self._where_rows, self._specs * self._local)
+                    self._partial = self._trace(self._where_rows, self._arity)
                 outputs = self._partial(*self._arguments(step))
         return outputs
 
     def _trace(self, function: Callable[..., Any], specs: Sequence[tf.TypeSpec]) -> Callable[..., Any]:
         if self._eager:
             return function
-        traced: Callable[..., Any] = tf.function(function, autograph=False).get_concrete_function(*specs)
+        # A compiled step is one already; another around it would cost each call a tenth of a millisecond.
+        polymorphic: Any = function
+        if not hasattr(function, "get_concrete_function"):
+            polymorphic = tf.function(function, autograph=False)
+        traced: Callable[..., Any] = polymorphic.get_concrete_function(*specs)
         return traced
 
     def _arguments(self, step: Step) -> Leaves:
-        if self._local == 1:
-            (leaves,) = step.replicas
-            assert leaves is not None
-            return leaves
-        return tuple(leaf for replica in step.replicas for leaf in (replica or self._no_rows()))
+        shares = [self._no_rows() if replica is None else replica for replica in step.replicas]
+        leaves = shares[0] if self._local == 1 else tuple(leaf for share in shares for leaf in share)
+        return (*leaves, tf.constant(step.examples, _ROWS.dtype)) if self._weighs else leaves
 
     def _no_rows(self) -> Leaves:
-        return tuple(
-            tf.zeros([0 if d is None else d for d in spec.shape], spec.dtype) for spec in self._specs
-        )
+        shapes = [[0, *(1 if d is None else d for d in spec.shape[1:])] for spec in self._specs]
+        return tuple(tf.zeros(shape, spec.dtype) for shape, spec in zip(shapes, self._specs, strict=True))
 
     def _one(self, *leaves: Any) -> Any:
-        outputs = self._strategy.run(lambda: self._method(self._structure.pack(self._share(leaves))))
+        outputs = self._run(lambda: self._call_method(leaves))
         if self._per_replica:
             return [
                 tf.nest.map_structure(lambda v, r=r: self._strategy.experimental_local_results(v)[r], outputs)
@@ -125,15 +136,27 @@ class ReplicaStep:
 
     def _where_rows(self, *leaves: Any) -> Any:
         # For metrics only: a replica without rows has nothing to return.
-        def with_rows(share: Leaves) -> Any:
-            self._method(self._structure.pack(share))
+        def with_rows() -> Any:
+            self._call_method(leaves)
             return tf.constant(0)
 
         def replica() -> None:
-            share = self._share(leaves)
-            tf.cond(tf.shape(share[0])[0] > 0, lambda: with_rows(share), lambda: tf.constant(0))
+            tf.cond(_rows(self._share(leaves)) > 0, with_rows, lambda: tf.constant(0))
 
-        self._strategy.run(replica)
+        self._run(replica)
+
+    def _run(self, replica: Callable[[], Any]) -> Any:
+        if not self._weighs:
+            return self._strategy.run(replica)
+        # Replicas may be traced by a thread each, so each finds its own weight.
+        with loss_trackers_weighted(self._model, lambda: self._current.weight):
+            return self._strategy.run(replica)
+
+    def _call_method(self, leaves: Leaves) -> Any:
+        share = self._share(leaves)
+        if self._weighs:
+            self._current.weight = tf.cast(_rows(share), _ROWS.dtype) / leaves[-1]
+        return self._method(self._structure.pack(share))
 
     def _share(self, leaves: Leaves) -> Leaves:
         width = len(self._specs)
@@ -145,6 +168,10 @@ class ReplicaStep:
             return 0
         number = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
         return int(number) % self._local
+
+
+def _rows(share: Leaves) -> Any:
+    return tf.shape(share[0])[0]
 
 
 class Metrics:
@@ -220,10 +247,10 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
 def _compiles(model: Any, strategy: tf.distribute.Strategy) -> bool:
     if not model.jit_compile:
         return False
-    if Topology.of(strategy).workers > 1 and not tf.config.list_logical_devices("GPU"):
+    if Topology.of(strategy).replicas > 1 and not tf.config.list_logical_devices("GPU"):
         warnings.warn(
-            "jit_compile=True is not possible on several CPU workers (TensorFlow has no compiled collectives "
-            "for CPUs); training goes on without it",
+            "jit_compile=True is not possible on several CPU replicas (TensorFlow has no compiled "
+            "collectives for CPUs); training goes on without it",
             stacklevel=2,
         )
         return False

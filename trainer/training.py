@@ -62,8 +62,12 @@ class Training:
         model.stop_training = False
         self._tickets.inspect(self._step.traced)
         hooks.call("on_train_begin", {})
-        feed = self._feed = Feed(self._source, self._steps_per_epoch, self._start(first))
+        place = self._start(first)
         state = self._tickets.state
+        # An epoch that is validating already needs no more training data.
+        fed = state.epoch + 1 if state.begun and state.phase is not Phase.TRAINING else self._first
+        left = max(0, epochs - fed)
+        feed = self._feed = Feed(self._source, self._steps_per_epoch, place, epochs=left)
         try:
             if not model.stop_training or state.begun:
                 for epoch in range(self._first, epochs):
@@ -110,7 +114,8 @@ class Training:
             self._validate()
         self._position = self._tickets.begin(Phase.EPOCH_END)
         logs = state.logs = python_values(state.logs)
-        self._hooks.call("on_epoch_end", state.epoch, logs)
+        # What callbacks add is for those behind them in this epoch only, as in Keras.
+        self._hooks.call("on_epoch_end", state.epoch, dict(logs))
         self._bar.finish(logs)
         state.begun = False
         self._tickets.completed(self._position)

@@ -3,7 +3,6 @@
 Run by tests.integration.workers on two workers; some also by Keras in one process, as the reference.
 """
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -330,7 +329,7 @@ def evaluated_and_predicted(context: Context) -> dict[str, Any]:
         model, nested = compiled(weighted_metrics=["accuracy"])(), two_by_two()
     x, y = classification(37)
     weights = np.linspace(0.5, 2.0, 37).astype("float32")
-    nested_x, nested_y = two_by_two_data(37)
+    nested_x, _ = two_by_two_data(37)
     quiet = {"batch_size": 10, "verbose": 0}
     return {
         "list": context.evaluate(model, x, y, **quiet),
@@ -338,7 +337,7 @@ def evaluated_and_predicted(context: Context) -> dict[str, Any]:
         "weighted": context.evaluate(model, x, y, **quiet, sample_weight=weights, return_dict=True),
         "steps": context.evaluate(model, x, y, **quiet, steps=2, return_dict=True),
         "one_row": context.evaluate(model, x[:1], y[:1], **quiet, return_dict=True),
-        "nested": context.evaluate(nested, nested_x, nested_y, **quiet, return_dict=True),
+        "nested": context.evaluate(nested, *two_by_two_data(20), **quiet, return_dict=True),
         "predicted": context.predict(model, x, **quiet),
         "predicted_steps": context.predict(model, x, **quiet, steps=2),
         "predicted_nested": context.predict(nested, nested_x, **quiet),
@@ -350,106 +349,6 @@ def predicted_one_row(context: Context) -> dict[str, Any]:
     with context.strategy.scope():
         model = compiled()()
     return {"predicted": context.predict(model, classification(1)[0], batch_size=10, verbose=0)}
-
-
-class RowSource:
-    """A random-access source of plain rows that notes which were read."""
-
-    def __init__(self, rows: int) -> None:
-        self.x, self.y = classification(rows)
-        self.read: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        self.read.append(int(index))
-        return self.x[index], self.y[index]
-
-
-class BatchedRowSource(RowSource):
-    """The same with batched access; a single read would be noted as -1."""
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        self.read.append(-1)
-        return self.x[index], self.y[index]
-
-    def take(self, indices: Any) -> tuple[Any, Any]:
-        self.read.extend(int(index) for index in indices)
-        return self.x[indices], self.y[indices]
-
-
-def _from_source(context: Context, source: RowSource, **arguments: Any) -> dict[str, Any]:
-    if context.setting.engine == "keras":
-        return train(context, compiled(), x=source.x, y=source.y, epochs=1, **arguments)
-    result = train(context, compiled(), x=source, epochs=1, **arguments)
-    return {**result, "read": source.read}
-
-
-def row_source(context: Context) -> dict[str, Any]:
-    return _from_source(context, RowSource(ROWS))
-
-
-def batched_row_source(context: Context) -> dict[str, Any]:
-    return _from_source(context, BatchedRowSource(ROWS))
-
-
-def shuffled_row_source(context: Context) -> dict[str, Any]:
-    return _from_source(context, BatchedRowSource(ROWS), shuffle=True)
-
-
-def shuffled_without_seed(context: Context) -> dict[str, Any]:
-    """Each worker's own random state differs, and no seed is given: they have to agree on an order."""
-    import random
-
-    random.seed(context.worker)
-    return _from_source(context, BatchedRowSource(ROWS), shuffle=True, seed=None)
-
-
-def memory_map(context: Context) -> dict[str, Any]:
-    """Memory-mapped features, written by each worker for itself."""
-    x, y = classification(ROWS)
-    path = Path(context.setting.directory) / f"features-{context.worker}.npy"
-    np.save(path, x)
-    return train(context, compiled(), x=np.load(path, mmap_mode="r"), y=y)
-
-
-def dataset_factory(context: Context) -> dict[str, Any]:
-    """Worker 0 has 40 rows and worker 1 has 27: a pass has 27 of each, 8 + 8 + 8 + 3."""
-    import tensorflow as tf
-
-    calls: list[int] = []
-
-    def rows() -> Any:
-        calls.append(1)
-        x, y = classification(40 if context.worker == 0 else 27, seed=context.worker)
-        return tf.data.Dataset.from_tensor_slices((x, y))
-
-    watching = recorder()
-    result = train(context, compiled(), x=rows, callbacks=[watching], epochs=2)
-    return {**result, "calls": watching.calls, "factory_calls": len(calls)}
-
-
-def dataset_factory_reference(context: Context) -> dict[str, Any]:
-    """The rows that `dataset_factory` trains on, in the same global batches."""
-    shares = [classification(40, seed=0), classification(27, seed=1)]
-    ends = (0, 8, 16, 24, 27)
-    parts = [(x[a:b], y[a:b]) for a, b in itertools.pairwise(ends) for x, y in shares]
-    x, y = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return train(context, compiled(), x=x, y=y, epochs=2)
-
-
-def dataset_factory_as_validation(context: Context) -> dict[str, Any]:
-    """Validation rows of unequal shares, each counted once: 12 on worker 0 and 9 on worker 1."""
-    import tensorflow as tf
-
-    x, y = classification(21, seed=1)
-    if context.setting.engine == "keras":
-        return train(context, compiled(), validation_data=(x, y))
-    share = slice(0, 12) if context.worker == 0 else slice(12, 21)
-    return train(
-        context, compiled(), validation_data=lambda: tf.data.Dataset.from_tensor_slices((x[share], y[share]))
-    )
 
 
 def digests(context: Context) -> dict[str, Any]:
@@ -487,10 +386,6 @@ WITH_REFERENCE: dict[str, Callable[[Context], Any]] = {
     "reacting_callbacks": reacting_callbacks,
     "evaluated_and_predicted": evaluated_and_predicted,
     "predicted_one_row": predicted_one_row,
-    "row_source": row_source,
-    "batched_row_source": batched_row_source,
-    "memory_map": memory_map,
-    "dataset_factory_as_validation": dataset_factory_as_validation,
 }
 ON_WORKERS_ONLY: dict[str, Callable[[Context], Any]] = {
     "batch_hooks_switched_off": batch_hooks_switched_off,
@@ -500,13 +395,6 @@ ON_WORKERS_ONLY: dict[str, Callable[[Context], Any]] = {
     "generator_refused": generator_refused,
     "indivisible_batch_refused": indivisible_batch_refused,
     "fewer_rows_than_workers_refused": fewer_rows_than_workers_refused,
-    "shuffled_row_source": shuffled_row_source,
-    "shuffled_without_seed": shuffled_without_seed,
-    "dataset_factory": dataset_factory,
     "digests": digests,
 }
-CASES = {
-    **WITH_REFERENCE,
-    **ON_WORKERS_ONLY,
-    "dataset_factory_reference": dataset_factory_reference,
-}
+CASES = {**WITH_REFERENCE, **ON_WORKERS_ONLY}

@@ -166,6 +166,102 @@ def with_super_step() -> Any:
     return model
 
 
+def with_two_optimizers() -> Any:
+    """Returns a model whose train_step moves its layers by an optimizer each."""
+    import keras
+    import tensorflow as tf
+
+    class Two(keras.Model):  # type: ignore[misc]  # Keras has no types
+        def compile(self, **settings: Any) -> None:
+            super().compile(**settings)
+            self.second = keras.optimizers.Adam(0.01)
+
+        def train_step(self, data: Any) -> Any:
+            x, y = data
+            with tf.GradientTape() as tape:
+                y_pred = self(x, training=True)
+                loss = self.compute_loss(x=x, y=y, y_pred=y_pred)
+            variables = self.trainable_variables
+            pairs = list(zip(tape.gradient(loss, variables), variables, strict=True))
+            self.optimizer.apply_gradients(pairs[:2])
+            self.second.apply_gradients(pairs[2:])
+            return self.compute_metrics(x, y, y_pred)
+
+    plain = network()
+    model = Two(plain.inputs, plain.outputs)
+    model.compile(
+        optimizer=keras.optimizers.SGD(LR), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    return model
+
+
+def with_synchronized_batch_norm() -> Any:
+    """Returns a model whose BatchNorm normalizes by the rows of all replicas."""
+    import keras
+
+    inputs = keras.Input((FEATURES,))
+    hidden = keras.layers.BatchNormalization(synchronized=True)(keras.layers.Dense(16)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(CLASSES, activation="softmax")(hidden))
+    model.compile(keras.optimizers.SGD(LR), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def unbuilt_subclass() -> Any:
+    """Returns a subclassed model that has no variables before it sees data."""
+    import keras
+
+    class Network(keras.Model):  # type: ignore[misc]  # Keras has no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = keras.layers.Dense(16, activation="tanh")
+            self.head = keras.layers.Dense(CLASSES, activation="softmax")
+
+        def call(self, x: Any) -> Any:
+            return self.head(self.hidden(x))
+
+    model = Network()
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def mixed_float16() -> Any:
+    """Returns a model in mixed_float16, whose optimizer Keras wraps in a loss scale."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        return compiled()()
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def dataset_arguments(rows: int) -> dict[str, Any]:
+    """Returns the plain data and validation data as batched datasets."""
+    import tensorflow as tf
+
+    training = tf.data.Dataset.from_tensor_slices(classification(rows)).batch(24)
+    validation = tf.data.Dataset.from_tensor_slices(classification(17, seed=1)).batch(8)
+    return {"x": training, "batch_size": None, "validation_data": validation}
+
+
+def py_dataset_arguments(rows: int) -> dict[str, Any]:
+    """Returns the plain data as a PyDataset."""
+    import keras
+
+    x, y = classification(rows)
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
+        def __len__(self) -> int:
+            return rows // 24
+
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            part = slice(24 * index, 24 * (index + 1))
+            return x[part], y[part]
+
+    return {"x": Batches(), "batch_size": None}
+
+
 def scheduled(optimizers: Any) -> Any:
     """Returns Adam on a cosine schedule."""
     return optimizers.Adam(optimizers.schedules.CosineDecay(0.02, decay_steps=12))
@@ -209,7 +305,12 @@ def binary_arguments(rows: int) -> dict[str, Any]:
 def two_by_two_arguments(rows: int) -> dict[str, Any]:
     """Returns nested training and validation data."""
     x, y = two_by_two_data(rows)
-    return {"x": x, "y": y, "validation_data": two_by_two_data(21, seed=3)}
+    return {"x": x, "y": y, "validation_data": two_by_two_data(24, seed=3)}
+
+
+def two_by_two_uneven_arguments(rows: int) -> dict[str, Any]:
+    """Returns nested data whose validation rows cannot be shared evenly."""
+    return {**two_by_two_arguments(rows), "validation_data": two_by_two_data(37, seed=3)}
 
 
 @dataclass(frozen=True)
@@ -299,9 +400,17 @@ CASES_BY_NAME: dict[str, Case] = {
     "run_eagerly": Case(compiled(run_eagerly=True), validated(37)),
     "thresholded_metrics": Case(binary(), binary_arguments, on_four=True),
     "two_inputs_two_outputs": Case(two_by_two, two_by_two_arguments, on_four=True),
+    "two_outputs_validation_rows_not_divisible": Case(two_by_two, two_by_two_uneven_arguments),
     "add_loss": Case(with_add_loss, validated(37), on_four=True),
     "custom_steps": Case(with_custom_steps, validated(48), on_four=True),
     "train_step_calls_super": Case(with_super_step, validated(37)),
+    "two_optimizers": Case(with_two_optimizers),
+    "synchronized_batch_norm": Case(with_synchronized_batch_norm, validated(37), on_four=True),
+    "unbuilt_subclass": Case(unbuilt_subclass, validated(37)),
+    "mixed_float16": Case(mixed_float16, validated(37), tolerance=2e-3, on_four=True),
+    "jit_compile": Case(compiled(jit_compile=True)),
+    "dataset": Case(compiled(), dataset_arguments, on_four=True),
+    "py_dataset": Case(compiled(), py_dataset_arguments),
     "shuffled": Case(compiled(), options(shuffle=True, epochs=3), on_four=True),
     "shuffled_last_batch": Case(compiled(), options(shuffle=True, epochs=3), rows=100),
 }

@@ -42,7 +42,7 @@ class DatasetSource:
         """The steps of a pass from step `first` on."""
         del pass_index
         for batch in self._dataset.skip(first) if first else self._dataset:
-            yield _shared(self.structure.flatten(batch), self._sharing)
+            yield from _shared(self.structure.flatten(batch), self._sharing)
 
 
 class PyDatasetSource:
@@ -85,9 +85,9 @@ class PyDatasetSource:
             for step in self._order(pass_index, first):
                 futures.append(pool.submit(self._batch, step))
                 if len(futures) >= ahead:
-                    yield _shared(self.structure.flatten(futures.pop(0).result()), self._sharing)
+                    yield from _shared(self.structure.flatten(futures.pop(0).result()), self._sharing)
             for future in futures:
-                yield _shared(self.structure.flatten(future.result()), self._sharing)
+                yield from _shared(self.structure.flatten(future.result()), self._sharing)
         self._dataset.on_epoch_end()
 
     def _order(self, pass_index: int, first: int) -> Iterator[int]:
@@ -131,13 +131,17 @@ def sample_weights(y: Any, class_weight: dict[int, float]) -> Any:
     return weights
 
 
-def _shared(leaves: tuple[Any, ...], sharing: Sharing) -> Step:
+def _shared(leaves: tuple[Any, ...], sharing: Sharing) -> Iterator[Step]:
+    """A step, or none where the batch has too few rows for all replicas to train on."""
     rows = int(_rows_of(leaves[0]))
-    slices = sharing.slices(rows)
     if sharing.replicas == 1:
-        return Step((leaves,), rows)
+        yield Step((leaves,), rows)
+        return
+    if sharing.usable(rows) == 0:
+        return
+    slices = sharing.slices(rows)
     replicas = [tuple(leaf[s] for leaf in leaves) if s.stop > s.start else None for s in slices]
-    return Step(tuple(replicas), sharing.usable(rows))
+    yield Step(tuple(replicas), sharing.usable(rows))
 
 
 def _rows_of(leaf: Any) -> Any:

@@ -26,6 +26,7 @@ class Feed:
         steps_per_epoch: int | None = None,
         place: "Place | None" = None,
         repeat: bool = True,
+        epochs: int | None = None,
     ) -> None:
         """Positions the feed in constant time.
 
@@ -34,6 +35,7 @@ class Feed:
             steps_per_epoch: Steps of an epoch; None: an epoch is a pass.
             place: Where to begin; the start of the first pass unless given.
             repeat: Whether an epoch may go on with the next pass; else it ends with the data.
+            epochs: How many will be asked for: no row behind them is read. None: nobody knows.
 
         Raises:
             ValueError: The data has no end and nothing says how long an epoch is.
@@ -45,7 +47,9 @@ class Feed:
         self._per_pass = source.steps_per_pass
         self._repeat = repeat
         self._taken = place.taken
-        self._prefetch = _Prefetch(_passes(source, place.pass_index, place.pass_step))
+        items = _passes(source, place.pass_index, place.pass_step)
+        limit = epochs if repeat else 1
+        self._prefetch = _Prefetch(_epochs(items, steps_per_epoch, limit, place.taken))
         self.wait_seconds = 0.0
 
     @property
@@ -118,6 +122,17 @@ def _passes(source: Source, pass_index: int, first: int) -> Iterator[Step | _End
             yield step
         yield _EndOfPass(first + steps)
         pass_index, first = pass_index + 1, 0
+
+
+def _epochs(
+    items: Iterator[Step | _EndOfPass], steps_per_epoch: int | None, epochs: int | None, taken: int
+) -> Iterator[Step | _EndOfPass]:
+    """The items of so many epochs, `taken` steps behind; an epoch ends with its steps, or with the pass."""
+    steps, passes = taken, 0
+    while epochs is None or (passes if steps_per_epoch is None else steps // steps_per_epoch) < epochs:
+        item = next(items)
+        steps, passes = steps + isinstance(item, Step), passes + isinstance(item, _EndOfPass)
+        yield item
 
 
 class _Prefetch:

@@ -1,0 +1,128 @@
+"""`python -m benchmarks`: measures, prints, and writes README.md of this folder."""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks import command_line, fresh_processes, machine
+from benchmarks.comparison import Comparison
+from benchmarks.processes import run_group
+from benchmarks.report import Results, Section, duration, render
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        pairs: Pairs of each comparison, or None for each benchmark's own number.
+        quick: Runs as short as they can be; the figures mean nothing.
+    """
+
+    pairs: int | None
+    quick: bool
+
+    def choose(self, pairs: int) -> int:
+        """The number of pairs where a benchmark's own is `pairs`."""
+        return self.pairs or (1 if self.quick else pairs)
+
+
+Measured = dict[str, object]
+
+
+def _one_process(workload: str, pairs: int, plan: Plan) -> Measured:
+    arguments = [workload, "--pairs", str(plan.choose(pairs)), *_quick(plan)]
+    (report,) = run_group("benchmarks.one_process", arguments)
+    found = [Comparison(**{**c, "ours": tuple(c["ours"]), "theirs": tuple(c["theirs"])}) for c in report]
+    return {"comparisons": found, "profile": _profile(workload, found, plan)}
+
+
+def _two_workers(workload: str, pairs: int, plan: Plan) -> Measured:
+    found = fresh_processes.measure_two_workers(workload, plan.choose(pairs), plan.quick)
+    return {"comparisons": found, "profile": _profile(workload, found, plan, workers=2)}
+
+
+def _profile(workload: str, found: Sequence[Comparison], plan: Plan, workers: int = 1) -> str:
+    """The chief's profile where a target was missed."""
+    if plan.quick or all(comparison.is_met for comparison in found):
+        return ""
+    return str(run_group("benchmarks.profiling", [workload], workers)[0])
+
+
+def _determinism(plan: Plan) -> Measured:
+    found = []
+    for workload, label, pairs in (("tiny", "tiny steps", 7), ("25m", "25M parameters", 3)):
+        found += fresh_processes.measure_determinism(workload, label, plan.choose(pairs), plan.quick)
+    return {"comparisons": found}
+
+
+def _command_line(plan: Plan) -> Measured:
+    found, notes = command_line.measure(plan.choose(11))
+    return {"comparisons": found, "notes": notes}
+
+
+def _callbacks(workload: str, plan: Plan) -> Measured:
+    (shares,) = run_group("benchmarks.callback_shares", [workload, *_quick(plan)])
+    epoch, hooks, writes = shares["epoch"], shares["hooks"], shares["writes"]
+    rows = [("Callback", "In its hooks, per epoch", "Share", "In the background, per epoch", "Share")]
+    columns = [(n, seconds, writes.get(n, 0.0)) for n, seconds in hooks.items()]
+    columns.append(("all", sum(hooks.values()), sum(writes.values())))
+    rows += [
+        (name, duration(hook), f"{hook / epoch:.2%}", duration(write), f"{write / epoch:.2%}")
+        for name, hook, write in columns
+    ]
+    return {"tables": [rows], "notes": [f"An epoch with the callbacks on took {duration(epoch)}."]}
+
+
+def _quick(plan: Plan) -> list[str]:
+    return ["--quick"] if plan.quick else []
+
+
+_BENCHMARKS: dict[str, tuple[str, Callable[[Plan], Measured]]] = {
+    "tiny": ("One process, tiny steps (4.8k parameters, 250 steps)", partial(_one_process, "tiny", 7)),
+    "25m": ("One process, 25M parameters (20 steps)", partial(_one_process, "25m", 5)),
+    "two-workers-tiny": ("Two workers, tiny steps", partial(_two_workers, "tiny", 5)),
+    "two-workers-25m": ("Two workers, 25M parameters", partial(_two_workers, "25m", 3)),
+    "determinism": ("The cost of `deterministic: true`", _determinism),
+    "command-line": ("The command line", _command_line),
+    "callbacks-tiny": ("The callbacks' share of an epoch, tiny steps", partial(_callbacks, "tiny")),
+    "callbacks-25m": ("The callbacks' share of an epoch, 25M parameters", partial(_callbacks, "25m")),
+}
+
+
+def main() -> None:
+    """Parses the command line, measures what was asked for, writes unless the figures mean nothing."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=tuple(_BENCHMARKS), default=tuple(_BENCHMARKS))
+    parser.add_argument(
+        "--pairs", type=int, help="pairs of each comparison, instead of each one's own number"
+    )
+    parser.add_argument("--quick", action="store_true", help="short runs that write nothing: does it work?")
+    arguments = parser.parse_args()
+    # Ended from outside, it still ends the processes that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    plan = Plan(arguments.pairs, arguments.quick)
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    results = Results.read()
+    missed = []
+    for name in arguments.only:
+        title, measure = _BENCHMARKS[name]
+        load = f"{os.getloadavg()[0]:.1f}"
+        measured = {"date": time.strftime("%Y-%m-%d"), "load before": load, **machine.describe()}
+        section = Section(title, command, measured, **measure(plan))  # type: ignore[arg-type]  # checked by use
+        missed += [f"{title}: {c.figure}" for c in section.comparisons if not c.is_met]
+        print(render(section), end="\n\n", flush=True)
+        if not plan.quick:
+            results.sections[name] = section
+            results.write(tuple(_BENCHMARKS))
+    print("Every target was met." if not missed else "Missed:\n" + "\n".join(missed))
+
+
+if __name__ == "__main__":
+    main()
