@@ -72,13 +72,17 @@ def _words(schema: Schema) -> str:
 
 
 def _range(schema: Schema) -> str:
-    if "exclusiveMinimum" in schema:
-        return f" between {schema['exclusiveMinimum']} and {schema['exclusiveMaximum']}, both excluded"
-    if "minimum" not in schema:
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if above is not None:
+        return (
+            f" between {above} and {below}, both excluded"
+            if most is None
+            else f" above {above}, at most {most}"
+        )
+    if least is None:
         return ""
-    if "maximum" not in schema:
-        return f" of at least {schema['minimum']}"
-    return f" from {schema['minimum']} to {schema['maximum']}"
+    return f" of at least {least}" if most is None else f" from {least} to {most}"
 
 
 def permits_type(path: KeyPath, value: object) -> bool:
@@ -105,8 +109,10 @@ def key_hint(path: KeyPath) -> str | None:
         return f"did you mean {close!r}?"
     known = list(_known_paths())
     name_elsewhere = closest(str(name), [str(path[-1]) for path in known])
-    elsewhere = [key_text(path) for path in known if path[-1] == name_elsewhere]
-    return f"did you mean {elsewhere[0]}?" if len(elsewhere) == 1 else None
+    elsewhere = [path for path in known if path[-1] == name_elsewhere]
+    # Of several keys of one name, the one nearest to the top is what most people have in mind.
+    nearest = [path for path in elsewhere if len(path) == min(map(len, elsewhere))]
+    return f"did you mean {key_text(nearest[0])}?" if len(nearest) == 1 else None
 
 
 def value_hint(path: KeyPath, value: object) -> str | None:
