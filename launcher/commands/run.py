@@ -128,6 +128,9 @@ def _run(request: _Request, plan: "LocalRun") -> int:
     except ValueError as error:
         click.echo(f"The run cannot go on: {error}", err=True)
         return ExitCode.DATA
+    except OSError as error:
+        click.echo(f"The run's directory cannot be used: {error}", err=True)
+        return ExitCode.NO_PERMISSION
     match following:
         case Refused():
             click.echo(following.reason, err=True)
@@ -153,14 +156,10 @@ def _following(request: _Request, plan: "LocalRun", stored: "StoredRun") -> "Con
         click.echo(f"Starting over; the run so far is kept in {stored.set_aside()}")
     document, code = plan.experiment.document(), code_digests(plan.folder)
     following = continuation(stored, plan.name, document, code, accept=request.accept_changes)
-    try:
-        if isinstance(following, Begin | GoOn):
-            stored.record(document, code)
-        if isinstance(following, GoOn) and following.reopens is not None:
-            stored.reopen(following.reopens)
-    except OSError:
-        # The leader meets the same a moment later, and explains it.
-        return following
+    if isinstance(following, Begin | GoOn):
+        stored.record(document, code)
+    if isinstance(following, GoOn) and following.reopens is not None:
+        stored.reopen(following.reopens)
     return following
 
 
