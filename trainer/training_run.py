@@ -1,5 +1,6 @@
 """One worker's training from its experiment to its result; the first module that imports TensorFlow."""
 
+import json
 import logging
 import tempfile
 import time
@@ -25,7 +26,7 @@ from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
 from trainer.loop_state import LoopState
 from trainer.run_saves import Listener, Run, RunSaves
-from trainer.storage import open_store
+from trainer.storage import AlreadyExistsError, open_store
 
 Strategy = Any
 
@@ -111,7 +112,18 @@ def train(
         examples_per_second=reporter.examples / max(reporter.training_seconds, 1e-9),
         seconds=time.monotonic() - began,
     )
-    open_store(run.url).create(run.result, result.to_json(content))
+    return _commit_result(run, content)
+
+
+def _commit_result(run: RunDirectory, content: dict[str, Any]) -> dict[str, Any]:
+    """Stores the result; where an attempt did so and was killed before it could tell, that one stands."""
+    store = open_store(run.url)
+    try:
+        store.create(run.result, result.to_json(content))
+    except AlreadyExistsError:
+        earlier: dict[str, Any] = json.loads(store.get(run.result))
+        _require_equal([str(earlier["weights_digest"]), content["weights_digest"]])
+        return earlier
     return content
 
 
