@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.checkpoint import CheckpointWriter, newest_valid, record_start
-from trainer.checkpoint.callback_states import callback_states, restore_callbacks
+from trainer.checkpoint.callback_states import ForgottenState, callback_states, restore_callbacks
 from trainer.checkpoint.capture import Capture
 from trainer.checkpoint.catalog import Checkpoint
 from trainer.checkpoint.conditions import changed
@@ -119,6 +119,7 @@ class RunSaves:
         found = self._find() if self._topology.is_chief else None
         shared = gather_objects(self._strategy, None if found is None else dict(found.state))[0]
         self._capture = Capture(self._model, self._strategy)
+        self._forgotten = ForgottenState(self._callbacks)
         if shared is None:
             self._begin()
             return None
@@ -163,6 +164,7 @@ class RunSaves:
         tensors = self._capture.take()
         lasts = gather_objects(self._strategy, state.last)
         if self._writer is not None:
+            self._forgotten.look()
             states, arrays = callback_states(self._callbacks)
             content = self._content(state, lasts, states)
             self._writer.submit({**tensors, **arrays}, content, state.steps, state.position)

@@ -32,20 +32,6 @@ def adapter_of(callback: Any) -> Adapter | None:
     return next((adapter for adapter in _ADAPTERS if isinstance(callback, adapter.kind)), None)
 
 
-def refuse_unsupported(callbacks: list[Any]) -> None:
-    """Refuses callbacks that cannot work beside checkpoints.
-
-    Raises:
-        ValueError: If BackupAndRestore is among them; says why.
-    """
-    if any(isinstance(callback, keras.callbacks.BackupAndRestore) for callback in callbacks):
-        raise ValueError(
-            "BackupAndRestore cannot be used: after a resume it would put its own weights, which are older "
-            "and lack the callbacks' decisions and the place in the data, over those of the checkpoint; "
-            "remove it, checkpoints do all that it does"
-        )
-
-
 def _attributes(kind: type, *names: str) -> Adapter:
     def state(callback: Any) -> State:
         return {name: getattr(callback, name) for name in names if hasattr(callback, name)}

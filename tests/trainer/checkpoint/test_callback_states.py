@@ -8,7 +8,7 @@ import pytest
 
 from trainer.callbacks import BestModels, CSVLog, EarlyStopping, ReduceLROnPlateau
 from trainer.checkpoint.callback_states import ForgottenState, callback_states, named, restore_callbacks
-from trainer.checkpoint.keras_callbacks import adapter_of, refuse_unsupported
+from trainer.checkpoint.keras_callbacks import adapter_of
 
 ROWS = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
 
@@ -164,12 +164,6 @@ def test_the_installed_keras_has_the_attributes(callback):
         "History": 2,
     }
     assert len(before) == expected[type(callback).__name__]
-
-
-def test_backup_and_restore_is_refused_with_the_reason(tmp_path):
-    refuse_unsupported(keras_callbacks(tmp_path))
-    with pytest.raises(ValueError, match="BackupAndRestore cannot be used: after a resume"):
-        refuse_unsupported([keras.callbacks.BackupAndRestore(tmp_path)])
 
 
 class Counting(keras.callbacks.Callback):
