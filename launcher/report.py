@@ -180,9 +180,13 @@ def _failure(failure: Failed, reason: str, workers: int) -> str:
 
 def tensorboard_command(directory: str) -> str:
     """The command that opens TensorBoard, with the program of this environment where it has one."""
-    program = Path(sys.executable).parent / "tensorboard"
-    name = shown_path(str(program)) if program.exists() else "tensorboard"
-    return shlex.join([name, "--logdir", shown_path(directory)])
+    return shlex.join([program("tensorboard"), "--logdir", shown_path(directory)])
+
+
+def program(name: str) -> str:
+    """How a person calls a program of this environment: by its path, unless only its name is known."""
+    beside = Path(sys.executable).parent / name
+    return shown_path(str(beside)) if beside.exists() else name
 
 
 def _settings(values: Mapping[str, Any]) -> str:

@@ -61,6 +61,6 @@ class Evaluation:
         return logs
 
     def _batch_logs(self, outputs: Any) -> dict[str, Any]:
-        if Topology.of(self._strategy).workers == 1:
+        if Topology.of(self._strategy).replicas == 1:
             return python_values(outputs)
         return python_values(phase_logs(self._strategy, self._metrics, self._step, outputs))

@@ -5,6 +5,7 @@ import textwrap
 import traceback
 from pathlib import Path
 
+from trainer.checkpoint import FencedError
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Failed, Origin
 from trainer.storage import AlreadyExistsError, PermissionDeniedError, StorageError, UnsupportedStoreError
@@ -34,6 +35,7 @@ class SetupError(Exception):
 _KNOWN: tuple[tuple[type[Exception], ExitCode, Origin], ...] = (
     (UserCodeError, ExitCode.USAGE, Origin.SETUP),
     (AlreadyExistsError, ExitCode.CONFIG, Origin.SETUP),
+    (FencedError, ExitCode.FENCED, Origin.SETUP),
     (UnsupportedStoreError, ExitCode.USAGE, Origin.SETUP),
     (PermissionDeniedError, ExitCode.NO_PERMISSION, Origin.SETUP),
     (StorageError, ExitCode.CRASH, Origin.PERDURE),

@@ -186,7 +186,7 @@ def _prepare(model: Any, strategy: tf.distribute.Strategy, source: Source) -> No
 
 def _open_validation(data: Any, strategy: Any, batch_size: int | None, steps: int | None) -> Source:
     x, y, sample_weight = (
-        keras.utils.unpack_x_y_sample_weight(data) if isinstance(data, tuple) else (data, None, None)
+        keras.utils.unpack_x_y_sample_weight(data) if isinstance(data, tuple | list) else (data, None, None)
     )
     return open_source(
         x, y, sample_weight, strategy=strategy, training=False, batch_size=batch_size, steps=steps

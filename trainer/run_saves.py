@@ -13,7 +13,7 @@ from trainer.checkpoint.catalog import Checkpoint
 from trainer.checkpoint.conditions import changed
 from trainer.checkpoint.randomness import HiddenRandomnessError, hidden_randomness
 from trainer.checkpoint.restore import broadcast_tensors, restore
-from trainer.checkpoint.writer import Line
+from trainer.checkpoint.writer import FencedError, Line
 from trainer.contract.checkpointing import CheckpointSpec
 from trainer.contract.position import Phase
 from trainer.contract.run_directory import CheckpointId, RunDirectory
@@ -92,6 +92,7 @@ class RunSaves:
         self._listener = listener
         self._begin = begin
         self._trained_before = 0.0
+        self._fenced: FencedError | None = None
         self._capture: Capture | None = None
         self._writer: CheckpointWriter | None = None
         self._saved = (0, 0)
@@ -132,7 +133,13 @@ class RunSaves:
         return state
 
     def due(self, state: LoopState) -> bool:
-        """Whether to save before the next ticket; the same answer on all workers."""
+        """Whether to save before the next ticket; the same answer on all workers.
+
+        Raises:
+            FencedError: On the chief, once a later attempt has been taken: nothing can be committed any more.
+        """
+        if self._fenced is not None:
+            raise self._fenced
         if state.phase is Phase.TRAIN_END:
             return True
         if state.phase is not Phase.TRAINING:
@@ -188,9 +195,14 @@ class RunSaves:
             Line(run.name, run.digest, run.attempt, found.line),
             keep=self._spec.keep,
             on_committed=self._listener.committed,
-            on_failed=self._listener.failed,
+            on_failed=self._failed,
         )
         return found.checkpoint
+
+    def _failed(self, checkpoint: CheckpointId, error: Exception) -> None:
+        if isinstance(error, FencedError):
+            self._fenced = error
+        self._listener.failed(checkpoint, error)
 
     def _take_over(self, shared: Mapping[str, Any], arrays: Mapping[str, Any] | None) -> LoopState:
         own = None if arrays is None else {n: a for n, a in arrays.items() if n.startswith("callbacks/")}

@@ -215,7 +215,10 @@ def _without_result(function: Callable[[], Any]) -> Callable[[], None]:
 def _mean_of_replicas(strategy: tf.distribute.Strategy, outputs: Any) -> Any:
     def mean(value: Any) -> Any:
         local = strategy.experimental_local_results(value)
-        return local[0] if len(local) == 1 else tf.reduce_mean(tf.stack(local), axis=0)
+        if len(local) == 1:
+            return local[0]
+        stacked = tf.stack(local)
+        return tf.reduce_mean(stacked if stacked.dtype.is_floating else tf.cast(stacked, tf.float32), axis=0)
 
     return tf.nest.map_structure(mean, outputs)
 

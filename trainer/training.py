@@ -172,7 +172,7 @@ class Training:
         self._tickets.completed(position)
 
     def _batch_logs(self, outputs: Any) -> dict[str, Any]:
-        if self._topology.workers == 1:
+        if self._topology.replicas == 1:
             return python_values(outputs)
         return python_values(phase_logs(self._strategy, self._metrics, self._step, outputs))
 

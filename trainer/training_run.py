@@ -66,7 +66,8 @@ def train(
     custom = _custom_callbacks(spec.callbacks, folder)
     callbacks = build_callbacks(spec.callbacks, run, custom, validation is not None)
     stop = StopRecord()
-    reporter = EpochReporter(control.send, spec.training.global_batch_size, _row_count(data))
+    rows = None if spec.training.steps_per_epoch else _row_count(data)
+    reporter = EpochReporter(control.send, spec.training.global_batch_size, rows)
     kept = Run(
         name=assignment.run,
         digest=assignment.digest,
@@ -256,6 +257,9 @@ def _fit_arguments(spec: TrainingSpec) -> dict[str, Any]:
 
 def _row_count(data: Any) -> int | None:
     first = data[0] if isinstance(data, tuple | list) else data
+    # Of datasets the length is in batches, if they have one.
+    if isinstance(first, tf.data.Dataset | keras.utils.PyDataset):
+        return None
     leaves = tf.nest.flatten(first)
     return len(leaves[0]) if leaves and hasattr(leaves[0], "__len__") else None
 

@@ -52,7 +52,9 @@ class _Request:
 
     def to_go_on(self, run: str) -> str:
         """The command that goes on with the run."""
-        words = ["perdure", "run", self.experiment]
+        from launcher.report import program  # noqa: PLC0415
+
+        words = [program("perdure"), "run", self.experiment]
         words += [] if self.workers is None else ["--workers", str(self.workers)]
         words += [] if self.storage is None else ["--storage", self.storage]
         words += [word for setting in self.settings for word in ("--set", setting)]

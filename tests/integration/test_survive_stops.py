@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -73,7 +74,8 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_end(number: int, code: int, t
     ended, output, children = stop_after_an_epoch(experiment, tmp_path / "runs", number)
     assert ended == code, output
     assert "all workers save at the same step" in output
-    assert f"Go on with: perdure run {experiment} --storage {tmp_path}/runs --run a-run" in output
+    how = f"perdure run {experiment} --storage {tmp_path}/runs --run a-run"
+    assert re.search(rf"^Go on with: (\S*/)?{re.escape(how)}$", output, re.MULTILINE)
     assert not [child for child in children if child.is_running()]
     resumed = run(experiment, tmp_path / "runs")
     assert resumed.code == 0, resumed.output

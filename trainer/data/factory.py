@@ -50,8 +50,8 @@ class FactorySource:
         self._sharing = Sharing(local, range(local), equal)
         self._batch = batch_size // self._topology.workers
         first = self._open(0)
-        counts = gather_objects(strategy, _count(first))
-        self._rows, self._steps = self._plan(counts)
+        self._counts: list[int | None] = gather_objects(strategy, _count(first))
+        self._rows, self._steps = self._plan(self._counts)
         batched = first.batch(self._batch)
         self.structure = Structure(tf.nest.map_structure(free_batch, self._weighted(batched).element_spec))
 
@@ -75,9 +75,9 @@ class FactorySource:
         while self._steps is None or step < self._steps:
             batch = next(batches, None)
             if batch is None:
-                yield Step((None,) * self._topology.local_replicas, 0)
+                yield Step((None,) * self._topology.local_replicas, self._examples(step))
             else:
-                yield self._shared(self.structure.flatten(batch))
+                yield self._shared(self.structure.flatten(batch), self._examples(step))
             step += 1
 
     def _plan(self, counts: list[int | None]) -> tuple[int | None, int | None]:
@@ -92,11 +92,18 @@ class FactorySource:
             raise ValueError(f"a worker has {fewest} rows, too few for its {self._sharing.replicas} replicas")
         return rows, -(-rows // self._batch)
 
-    def _shared(self, leaves: tuple[Any, ...]) -> Step:
+    def _examples(self, step: int) -> int:
+        """Rows of all workers in a step: equal on all of them, since it decides what is run at once."""
+        before, batch = step * self._batch, self._batch
+        known = [self._rows if count is None else count for count in self._counts]
+        limits = [before + batch if count is None else min(count, self._rows or count) for count in known]
+        return sum(max(0, min(batch, limit - before)) for limit in limits)
+
+    def _shared(self, leaves: tuple[Any, ...], examples: int) -> Step:
         rows = int(leaves[0].shape[0])
         slices = self._sharing.slices(rows)
         parts = [tuple(leaf[s] for leaf in leaves) if s.stop > s.start else None for s in slices]
-        return Step(tuple(parts), rows * self._topology.workers)
+        return Step(tuple(parts), examples)
 
     def _weighted(self, batched: tf.data.Dataset) -> tf.data.Dataset:
         if self._class_weight is None:

@@ -47,6 +47,7 @@ class Feed:
         self._per_pass = source.steps_per_pass
         self._repeat = repeat
         self._taken = place.taken
+        self._empty = not place.pass_step
         items = _passes(source, place.pass_index, place.pass_step)
         limit = epochs if repeat else 1
         self._prefetch = _Prefetch(_epochs(items, steps_per_epoch, limit, place.taken))
@@ -64,7 +65,12 @@ class Feed:
             item = self._next()
             if isinstance(item, Step):
                 taken += 1
+                self._empty = False
                 yield item
+            elif self._empty and self._repeat:
+                raise ValueError(
+                    "the data gave no step: it is empty, or no batch has a row for every replica"
+                )
             elif self._steps_per_epoch is None or not self._repeat:
                 self._per_pass = taken
                 return

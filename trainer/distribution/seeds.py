@@ -33,10 +33,9 @@ def spread_seeds(strategy: tf.distribute.Strategy, model: Any) -> None:
         shift = tf.bitwise.bitwise_and(number * _SPREAD, tf.constant(0xFFFFFFFF, tf.int64))
         for state in states:
             seed = tf.cast(state, tf.int64) + tf.stack([shift, tf.zeros_like(shift)])
-            # int32 or uint32 by backend: keep the lower 32 bits, as Keras does with large seeds.
-            state.assign(
-                tf.cast(tf.bitwise.bitwise_and(seed, tf.constant(0x7FFFFFFF, tf.int64)), state.dtype)
-            )
+            # 31 bits fit the state's type, whether it has a sign or not.
+            shifted = tf.cast(tf.bitwise.bitwise_and(seed, tf.constant(0x7FFFFFFF, tf.int64)), state.dtype)
+            state.assign(tf.where(tf.equal(number, 0), tf.convert_to_tensor(state), shifted))
 
     if states:
         strategy.run(tf.function(replica))

@@ -85,6 +85,9 @@ def failures_in_a_row(records: Sequence[AttemptRecord]) -> int:
 
 def _same_bug(records: Sequence[AttemptRecord]) -> bool:
     before, last = ([None, *records])[-2:]
-    if before is None or last is None or last.kind is not CauseKind.FAILURE or not last.where:
+    if before is None or last is None or last.kind is not CauseKind.FAILURE:
+        return False
+    # What the experiment's code or data led to counts without a line of its own, too.
+    if not last.where and last.exit_code != ExitCode.SOFTWARE:
         return False
     return (before.where, before.error) == (last.where, last.error)

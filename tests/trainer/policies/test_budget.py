@@ -68,6 +68,12 @@ def test_the_same_bug_at_the_same_place_is_not_tried_a_third_time() -> None:
     assert judge([bug(1), AttemptRecord(2, DISRUPTION), bug(3)], 8).retry
 
 
+def test_the_same_mistake_without_a_line_of_its_own_is_not_tried_a_third_time() -> None:
+    assert not judge([bug(1, where=""), bug(2, where="")], 8).retry
+    crash = [AttemptRecord(number, FAILURE, 1, 0, "killed", "") for number in (1, 2)]
+    assert judge(crash, 8).retry
+
+
 def test_what_would_end_the_same_way_at_once_is_not_retried() -> None:
     verdict = judge([AttemptRecord(1, CauseKind.FINAL, 78, error="another experiment")], 8)
     assert (verdict.retry, verdict.exit_code, verdict.reason) == (False, 78, "another experiment")
