@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from trainer.contract.attempts import CauseKind
-from trainer.contract.messages import AttemptEnded, Failed, Message, Progress, Started
+from trainer.contract.messages import AttemptEnded, Failed, LeftOff, Message, Progress, Started
 from trainer.contract.position import Phase
 
 _PHASES = [phase.value for phase in Phase]
@@ -13,7 +13,7 @@ _LONG_STEPS = (Phase.TRAINING, Phase.VALIDATING)
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """A completed place of the run; places compare as they follow each other.
+    """A place of the run, a ticket of its training loop; places compare as they follow each other.
 
     Attributes:
         epoch: Zero-based.
@@ -26,18 +26,18 @@ class Place:
     step: int
 
     @classmethod
-    def of(cls, progress: Progress) -> "Place":
-        """The place that a progress message tells of."""
-        return cls(progress.epoch, _PHASES.index(progress.phase), progress.step)
+    def of(cls, told: Progress | LeftOff) -> "Place":
+        """The place that a message tells of."""
+        return cls(told.epoch, _PHASES.index(told.phase), told.step)
 
-    def steps(self, per_epoch: int) -> int:
-        """Training steps of the run that are completed here.
+    def steps_before(self, per_epoch: int) -> int:
+        """Training steps of the run that come before this place.
 
         Args:
             per_epoch: Training steps of an epoch.
         """
         training = _PHASES.index(Phase.TRAINING)
-        return self.epoch * per_epoch + (self.step + 1 if self.phase == training else per_epoch)
+        return self.epoch * per_epoch + (self.step if self.phase == training else per_epoch)
 
     def __str__(self) -> str:
         phase = Phase(_PHASES[self.phase])
@@ -57,6 +57,8 @@ class Restart:
         reached: The furthest place that was known to be completed; None if there was none.
         resumed: The first place completed afterwards; None while there is none.
         seconds: From the interruption to the first new completed step of all workers; None until then.
+        begun: The furthest place that a worker had begun, exactly, as the supervisors of those processes
+            found; None where none of them could look.
     """
 
     cause: str
@@ -66,10 +68,18 @@ class Restart:
     reached: Place | None = None
     resumed: Place | None = None
     seconds: float | None = None
+    begun: Place | None = None
 
     @property
     def repeated(self) -> int | None:
-        """Training steps done a second time, as far as progress messages tell; None where they do not."""
+        """Training steps begun before and done again; None where that is not known.
+
+        Where no supervisor could look how far its process was, it is what progress messages told of.
+        """
+        if self.resumed is not None and self.begun is not None:
+            same = (self.begun.epoch, self.begun.phase) == (self.resumed.epoch, self.resumed.phase)
+            ahead = self.begun.step - self.resumed.step if same else None
+            return 0 if self.resumed >= self.begun else ahead
         if self.reached is None or self.resumed is None:
             return None
         if self.resumed > self.reached:
@@ -90,6 +100,7 @@ class RestartLog:
     workers: int
     restarts: list[Restart] = field(default_factory=list)
     _reached: Place | None = None
+    _begun: Place | None = None
     _began: float | None = None
     _fresh: set[int] = field(default_factory=set)
     _first: dict[int, Place] = field(default_factory=dict)
@@ -111,6 +122,8 @@ class RestartLog:
                 return self._interrupted(cause, now)
             case Started():
                 self._fresh.add(message.worker)
+            case LeftOff():
+                self._left_off(Place.of(message))
             case Progress() if message.phase != Phase.BUILDING:
                 return self._progressed(message, now)
             case _:
@@ -124,9 +137,15 @@ class RestartLog:
             # A consequence, or the same thing seen from another side.
             return None
         self._began = now
-        found = replace(cause, reached=self._reached)
+        found = replace(cause, reached=self._reached, begun=self._begun)
         self.restarts.append(found)
         return found
+
+    def _left_off(self, place: Place) -> None:
+        self._begun = place if self._begun is None else max(self._begun, place)
+        if self._began is not None:
+            # The processes of an attempt die one after the other.
+            self.restarts[-1] = replace(self.restarts[-1], begun=self._begun)
 
     def _progressed(self, message: Progress, now: float) -> Restart | None:
         place = Place.of(message)
@@ -143,5 +162,5 @@ class RestartLog:
             return None
         done = replace(self.restarts[-1], resumed=min(self._first.values()), seconds=now - self._began)
         self.restarts[-1] = done
-        self._began = None
+        self._began = self._begun = None
         return done

@@ -21,6 +21,7 @@ from trainer.contract.messages import (
 )
 from trainer.contract.position import Phase, Position
 from trainer.gate import Command
+from trainer.last_ticket import LastTicket
 
 _INTERVAL_SECONDS = 0.25
 
@@ -53,9 +54,18 @@ class Control:
         worker: Zero-based number of this worker.
         attempt: Number of the attempt; holds of another are dropped.
         clock: Monotonic seconds.
+        last_ticket: Where the ticket begun last is noted, if anywhere.
     """
 
-    def __init__(self, channel: socket.socket, worker: int, attempt: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        worker: int,
+        attempt: int,
+        clock: Callable[[], float],
+        last_ticket: LastTicket | None = None,
+    ) -> None:
+        self._last_ticket = last_ticket
         self._channel = channel
         self._worker = worker
         self._attempt = attempt
@@ -85,6 +95,8 @@ class Control:
             else:
                 acting = None
             self._begun += 1
+            if self._last_ticket is not None:
+                self._last_ticket.began(position)
             changed, self._doing = self._doing is not position.phase, position.phase
         if acting is not None and acting.action is not None:
             self.send(Reached(self._attempt, acting.id))

@@ -24,6 +24,7 @@ from trainer.contract.messages import Assignment, Finished, Message, Prepare, St
 from trainer.contract.training import Experiment
 from trainer.control import Control
 from trainer.failure import describe
+from trainer.last_ticket import LastTicket
 from trainer.lifeline import die_with_parent, guard_group
 from trainer.threads import pin_environment, thread_count
 from trainer.tickets import StopRequested
@@ -49,15 +50,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     guard_group(channel)
     faulthandler.enable()
     message = _read_message(channel)
+    last_ticket = None
     if isinstance(message, Prepare):
+        last_ticket = _last_ticket(message)
         _prepare(message)
         channel.sendall(encode(Warm(os.getpid())))
         message = _read_message(channel)
     if not isinstance(message, Assignment):
         raise TypeError(f"expected an assignment, received {type(message).__name__}")
-    control = Control(channel, message.worker, message.attempt, time.monotonic)
+    control = Control(channel, message.worker, message.attempt, time.monotonic, last_ticket)
     control.send(Started(message.worker, os.getpid()))
     return _work(message, control)
+
+
+def _last_ticket(message: Prepare) -> LastTicket | None:
+    if message.last_ticket is None:
+        return None
+    page = LastTicket(message.last_ticket)
+    page.close()
+    return page
 
 
 def _prepare(message: Prepare) -> None:

@@ -123,8 +123,8 @@ def row(number: int, kill: Kill, steps: int) -> str:
     what = signal.Signals(kill.number).name + (f" {kill.frozen_seconds:.1f} s" if kill.frozen_seconds else "")
     wait = "no restart" if kill.seconds is None else f"{kill.seconds:5.2f} s"
     lost = ""
-    if kill.reached is not None and kill.resumed is not None:
-        lost = f"{max(0, kill.reached.steps(steps) - kill.resumed.steps(steps) + 1)} steps"
+    if kill.begun is not None and kill.resumed is not None:
+        lost = f"{max(0, kill.begun.steps_before(steps) - kill.resumed.steps_before(steps))} steps"
     aim = "" if kill.aim is Aim.ANY else kill.aim
     place = f"{kill.phase:<12} {aim:<10}"
     return f"{number:>3}  {kill.moment:6.2f} s  {who:<24} {what:<14} {place} {wait:>10}  {lost}"

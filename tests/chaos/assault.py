@@ -45,8 +45,8 @@ class Kill:
         moment: Seconds since the run began.
         phase: What the victim's worker was doing; `save` where a checkpoint was being written.
         seconds: To the first new step of all; None where it had no effect on training.
-        reached: The furthest completed place before.
-        resumed: The first place completed afterwards.
+        begun: The furthest place that any worker had begun before.
+        resumed: The place that training went on from.
     """
 
     moment: float
@@ -57,7 +57,7 @@ class Kill:
     phase: str
     frozen_seconds: float = 0.0
     seconds: float | None = None
-    reached: Place | None = None
+    begun: Place | None = None
     resumed: Place | None = None
 
 
@@ -219,7 +219,7 @@ class Assault(threading.Thread):
             self._changed.wait_for(lambda: self._over or not self._down)
             if len(self._went_on) > known:
                 restart = self._went_on[-1]
-                kill.seconds, kill.reached, kill.resumed = restart.seconds, restart.reached, restart.resumed
+                kill.seconds, kill.begun, kill.resumed = restart.seconds, restart.begun, restart.resumed
 
 
 def _draw(weights: dict, source: random.Random):

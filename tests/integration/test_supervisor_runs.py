@@ -10,7 +10,7 @@ import pytest
 from tests.trainer.supervisor.fake_training import chain
 from tests.trainer.supervisor.supervised_run import SupervisedRun
 from trainer.contract.attempts import from_json
-from trainer.contract.messages import Ended
+from trainer.contract.messages import Ended, LeftOff
 
 pytestmark = pytest.mark.processes
 
@@ -20,6 +20,11 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def steps_begun(run: SupervisedRun, worker: int) -> list[int]:
+    """Steps that each dead training process of a worker had begun; an epoch has ten."""
+    return [left.epoch * 10 + left.step for left in run.of(LeftOff, worker)]
 
 
 def test_an_undisturbed_run_ends_with_zero_everywhere(tmp_path: Path) -> None:
@@ -45,6 +50,10 @@ def test_a_killed_training_process_costs_one_attempt_and_no_state(tmp_path: Path
     assert (run.ends[0].worker, run.ends[0].kind) == (victim, "disruption")
     assert "SIGKILL" in run.ends[0].error
     assert sorted(run.exits) == [(0, 0), (1, 0)]
+    # Nobody is more than a step ahead of the others, nor behind what it told before.
+    left = [steps_begun(run, who)[0] for who in (0, 1)]
+    assert abs(left[0] - left[1]) <= 1
+    assert min(left) >= 3
     assert seconds < 2
     print(f"killed to next attempt: {seconds:.3f} s")
 
@@ -145,7 +154,10 @@ def test_sigterm_saves_everywhere_and_ends_only_the_one_signalled(tmp_path: Path
     assert run.result() == chain(150)
     # No other save was ever due: without this one, the second attempt would have begun at 0.
     (saved,) = (tmp_path / "checkpoints").iterdir()
-    assert int(saved.name.split("-")[0]) > 0
+    step = int(saved.name.split("-")[0])
+    assert step > 0
+    # No step was begun that was not saved.
+    assert [steps_begun(run, who)[0] for who in (0, 1)] == [step, step]
     record = from_json((tmp_path / "attempts/1/ended").read_bytes())
     assert record.kind == "stopped"
 

@@ -1,5 +1,5 @@
 from launcher.restart_log import Place, Restart, RestartLog
-from trainer.contract.messages import AttemptEnded, Failed, Origin, Progress, Started
+from trainer.contract.messages import AttemptEnded, Failed, LeftOff, Origin, Progress, Started
 
 DISRUPTED = AttemptEnded(1, "disruption", 1, "killed by SIGKILL")
 
@@ -27,6 +27,22 @@ def test_an_interruption_is_timed_to_the_first_new_step_of_all() -> None:
     assert ended.repeated == 4
     assert log.restarts == [ended]
     assert not log.interrupted
+
+
+def test_steps_repeated_are_counted_from_where_the_dead_processes_left_off() -> None:
+    log = RestartLog(2)
+    log.told(progress(0, 3, "training", 12), 1.0)
+    log.told(LeftOff(1, 3, "training", 29), 1.9)
+    log.told(DISRUPTED, 2.0)
+    log.told(LeftOff(0, 3, "training", 30), 2.1)
+    for attempt, seconds in ((20, 4.0), (25, 8.0)):
+        for worker in (0, 1):
+            log.told(Started(worker, 1), seconds)
+            log.told(progress(worker, 3, "training", attempt), seconds)
+        log.told(LeftOff(0, 3, "training", 27), seconds + 1)
+        log.told(DISRUPTED, seconds + 1)
+    assert [restart.repeated for restart in log.restarts] == [10, 2, None]
+    assert log.restarts[0].begun == Place(3, 1, 30)
 
 
 def test_what_one_death_brings_about_is_one_interruption() -> None:

@@ -72,9 +72,11 @@ class Prepare:
 
     Attributes:
         threads: Threads of one operation, pinned before TensorFlow is imported.
+        last_ticket: Descriptor of the page for `trainer.last_ticket`, inherited; None where there is none.
     """
 
     threads: int
+    last_ticket: int | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,23 @@ class Progress:
     step: int
     begun: int = 0
     doing: str = ""
+
+
+@dataclass(frozen=True)
+class LeftOff:
+    """Where a training process was when it died: the ticket that it had begun last.
+
+    Its supervisor says so. All tickets before it had been handed to the device by then.
+
+    Attributes:
+        phase: A value of `trainer.contract.position.Phase`.
+        step: Zero-based step of the phase that the ticket began with.
+    """
+
+    worker: int
+    epoch: int
+    phase: str
+    step: int
 
 
 @dataclass(frozen=True)
@@ -347,8 +366,8 @@ class Ended:
 
 
 Message = (
-    Assignment | Prepare | Hold | Release | Leave | Started | Warm | Ready | Progress | EpochFinished
-    | Held | Reached | Saved | Committed | Finished | Failed
+    Assignment | Prepare | Hold | Release | Leave | Started | Warm | Ready | Progress | LeftOff
+    | EpochFinished | Held | Reached | Saved | Committed | Finished | Failed
     | Supervise | Stop | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trainer.contract.messages import Message
+from trainer.last_ticket import LastTicket
 from trainer.supervisor.channel import MessageChannel
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -30,6 +31,7 @@ class ChildProcess:
         status: Exit code, or minus the signal that killed it; None while it lives.
         warm: Whether it has said that it has imported everything.
         frozen_since: When it was stopped (SIGSTOP); None while it runs.
+        last_ticket: Where it notes the ticket that it began last.
     """
 
     def __init__(
@@ -50,18 +52,20 @@ class ChildProcess:
         self.status: int | None = None
         self.warm = False
         self.frozen_since: float | None = None
+        self.last_ticket = LastTicket.create()
         ours, theirs = socket.socketpair()
         arguments = [*command, "--channel", str(theirs.fileno()), "--parent", str(os.getpid())]
         try:
             process = subprocess.Popen(  # noqa: S603 - the command is ours
                 arguments,
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), self.last_ticket.descriptor),
                 env=dict(environment),
                 start_new_session=True,
             )
         except OSError:
             ours.close()
+            self.last_ticket.close()
             raise
         finally:
             theirs.close()
@@ -85,8 +89,9 @@ class ChildProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Closes the line."""
+        """Closes the line; where it left off can still be read."""
         self._channel.close()
+        self.last_ticket.close()
 
 
 class Children:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trainer.contract.messages import Assignment, Message, Prepare, Progress, Supervise, Warm
+from trainer.contract.messages import Assignment, LeftOff, Message, Prepare, Progress, Supervise, Warm
 from trainer.contract.position import Phase
 from trainer.supervisor.processes import ChildProcess, Children
 from trainer.threads import thread_count
@@ -66,7 +66,7 @@ class WorkerProcesses:
         """Starts a standby, unless there is one."""
         if self._standby is None and not self._closing and self._standby_failures < _STANDBY_TRIES:
             self._standby = self._children.start(self._command, self._environment, self._hear)
-            self._standby.tell(Prepare(self._threads))
+            self._standby.tell(Prepare(self._threads, self._standby.last_ticket.descriptor))
 
     def start(self, attempt: int, addresses: tuple[str, ...]) -> None:
         """Makes the standby the training process of an attempt; it may still have to import."""
@@ -154,6 +154,8 @@ class WorkerProcesses:
         if child is self._training:
             self._training = None
             assert child.status is not None
+            if (place := child.last_ticket.position) is not None:
+                self._said(LeftOff(self._plan.worker, place.epoch, place.phase, place.step))
             self._died(child.status)
         elif child is self._standby:
             self._standby = None

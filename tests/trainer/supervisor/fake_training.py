@@ -28,6 +28,7 @@ from trainer.contract.messages import (
 from trainer.contract.position import Phase, Position
 from trainer.control import Control
 from trainer.gate import Command
+from trainer.last_ticket import LastTicket
 from trainer.lifeline import die_with_parent, guard_group
 
 
@@ -168,7 +169,8 @@ def main() -> int:
     assert isinstance(assignment, Assignment)
     if assignment.experiment["spec"]["training"]["parameters"].get("dies") == assignment.worker:
         os._exit(3)
-    control = Control(channel, assignment.worker, assignment.attempt, time.monotonic)
+    page = None if message.last_ticket is None else LastTicket(message.last_ticket)
+    control = Control(channel, assignment.worker, assignment.attempt, time.monotonic, page)
     control.send(Started(assignment.worker, os.getpid()))
     try:
         training = Training(assignment, control)
