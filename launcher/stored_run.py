@@ -63,7 +63,7 @@ class StoredRun:
         folder = Path(self.paths.checkpoints)
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
         found = [parsed for name in names if (parsed := CheckpointId.parse(name)) is not None]
-        for each in sorted(found, key=lambda checkpoint: (checkpoint.attempt, checkpoint.step), reverse=True):
+        for each in sorted(found, key=lambda each: (each.attempt, each.ticket), reverse=True):
             position = _position(folder / str(each) / "manifest.json")
             if position is not None:
                 return each, position

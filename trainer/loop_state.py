@@ -19,6 +19,7 @@ class LoopState:
         pass_index: The walk through the training data that the next step is taken from.
         pass_step: The next step of that walk.
         steps: Training steps done since the run began.
+        tickets: Tickets begun since the run began, the same on all workers.
         logs: The epoch's global values so far: those of training once it is validating.
         last: What this worker's last step logged, where that is not the model's metrics.
     """
@@ -31,6 +32,7 @@ class LoopState:
     pass_index: int = 0
     pass_step: int = 0
     steps: int = 0
+    tickets: int = 0
     logs: dict[str, Any] = field(default_factory=dict)
     last: dict[str, Any] | None = None
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trainer.checkpoint import CheckpointWriter, newest_valid, record_start
@@ -19,7 +19,7 @@ from trainer.contract.position import Phase
 from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.distribution import Topology, gather_objects
 from trainer.loop_state import LoopState
-from trainer.policies.cadence import History, is_multiple_passed, seconds_between_saves, steps_until_save
+from trainer.policies.cadence import History, is_multiple_passed, seconds_between_saves, tickets_until_save
 from trainer.storage import Store
 
 _log = logging.getLogger(__name__)
@@ -95,8 +95,8 @@ class RunSaves:
         self._fenced: FencedError | None = None
         self._capture: Capture | None = None
         self._writer: CheckpointWriter | None = None
-        self._saved = (0, 0)
-        self._next_step = 0
+        self._saved = LoopState()
+        self._next_ticket = 0
         self._last_save = time.monotonic()
         self._began = time.monotonic()
 
@@ -142,14 +142,15 @@ class RunSaves:
             raise self._fenced
         if state.phase is Phase.TRAIN_END:
             return True
+        every, saved = self._spec.every, self._saved
+        if every.steps is None and every.epochs is None:
+            # Also in the middle of a validation, which may take longer than what should be lost at most.
+            return state.tickets >= self._next_ticket
         if state.phase is not Phase.TRAINING:
             return False
-        every, (saved_step, saved_epoch) = self._spec.every, self._saved
         if every.steps is not None:
-            return is_multiple_passed(state.steps, saved_step, every.steps)
-        if every.epochs is not None:
-            return state.step == 0 and is_multiple_passed(state.epoch, saved_epoch, every.epochs)
-        return state.steps >= self._next_step
+            return is_multiple_passed(state.steps, saved.steps, every.steps)
+        return state.step == 0 and is_multiple_passed(state.epoch, saved.epoch, every.epochs or 1)
 
     def save(self, state: LoopState, wait: bool) -> None:
         """Copies the state, hands it to the writer and returns; a collective.
@@ -174,7 +175,7 @@ class RunSaves:
             self._forgotten.look()
             states, arrays = callback_states(self._callbacks)
             content = self._content(state, lasts, states)
-            self._writer.submit({**tensors, **arrays}, content, state.steps, state.position)
+            self._writer.submit({**tensors, **arrays}, content, state.steps, state.tickets, state.position)
         self._plan(state, time.monotonic() - began)
 
     def flush(self) -> None:
@@ -222,8 +223,8 @@ class RunSaves:
         state = LoopState.from_json(
             {**shared["loop"], "last": lasts[worker] if worker < len(lasts) else None}
         )
-        self._saved = (state.steps, state.epoch)
-        self._next_step = state.steps + steps_until_save(0.0, None)
+        self._saved = replace(state)
+        self._next_ticket = state.tickets + tickets_until_save(0.0, None)
         self._trained_before = shared["trained_seconds"]
         return state
 
@@ -238,21 +239,21 @@ class RunSaves:
         }
 
     def _plan(self, state: LoopState, save_seconds: float) -> None:
-        """The chief tells all at which step to save next, since only its clock is asked."""
+        """The chief tells all at which ticket to save next, since only its clock is asked."""
         now = time.monotonic()
-        steps = state.steps - self._saved[0]
-        step_seconds = (now - self._last_save - save_seconds) / steps if steps else None
+        tickets = state.tickets - self._saved.tickets
+        ticket_seconds = (now - self._last_save - save_seconds) / tickets if tickets else None
         minutes = self._spec.every.minutes
         history = History(self._trained_seconds(), self._run.attempt - 1)
         interval = minutes * 60 if minutes else seconds_between_saves(save_seconds, history)
-        distance = steps_until_save(interval, step_seconds)
-        self._next_step = state.steps + int(gather_objects(self._strategy, distance)[0])
-        self._saved, self._last_save = (state.steps, state.epoch), now
+        distance = tickets_until_save(interval, ticket_seconds)
+        self._next_ticket = state.tickets + int(gather_objects(self._strategy, distance)[0])
+        self._saved, self._last_save = replace(state), now
 
     def _trained_seconds(self) -> float:
         return self._trained_before + time.monotonic() - self._began
 
     def _postpone(self, state: LoopState) -> None:
         _log.info("the checkpoint before is still being written: none at step %d", state.steps)
-        self._saved = (state.steps, state.epoch)
-        self._next_step = state.steps + steps_until_save(0.0, None)
+        self._saved = replace(state)
+        self._next_ticket = state.tickets + tickets_until_save(0.0, None)

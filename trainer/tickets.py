@@ -97,6 +97,7 @@ class Tickets:
                 self._gate.saved(self.state.steps)
             if command is Command.STOP:
                 raise StopRequested
+        self.state.tickets += 1
         return position
 
     def completed(self, position: Position) -> None:

@@ -136,7 +136,7 @@ class _Told(Listener):
         self._attempt = attempt
 
     def committed(self, checkpoint: CheckpointId, seconds: float) -> None:
-        self._control.send(Committed(checkpoint.step, self._attempt, seconds))
+        self._control.send(Committed(checkpoint.step, checkpoint.ticket, self._attempt, seconds))
 
     def failed(self, checkpoint: CheckpointId, error: Exception) -> None:
         _log.warning("checkpoint %s could not be written, training goes on: %s", checkpoint, error)

@@ -119,7 +119,7 @@ class FakeTraining:
                     save(saved, self.step)
                 self.say(Saved(message.attempt, message.id, self.step))
                 if self.worker == 0:
-                    self.say(Committed(self.step, self.assignment.attempt))
+                    self.say(Committed(self.step, self.step, self.assignment.attempt))
                 if message.action is Action.STOP:
                     time.sleep(600)
             else:

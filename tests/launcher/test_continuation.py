@@ -50,10 +50,10 @@ def test_a_name_that_nobody_used_begins_a_run_and_nothing_is_written(stored: Sto
 
 def test_a_run_goes_on_from_the_newest_checkpoint_that_is_committed(stored: StoredRun) -> None:
     stored.record(document(), CODE)
-    save(stored, "50-1", {"epoch": 1, "phase": "training", "step": 0})
-    save(stored, "111-2", TRAINING)
-    save(stored, "120-2", None)
-    assert decide(stored, document()) == GoOn("epoch 4, training, step 12 (checkpoint 111-2)")
+    save(stored, "50-57-1", {"epoch": 1, "phase": "training", "step": 0})
+    save(stored, "111-123-2", TRAINING)
+    save(stored, "120-132-2", None)
+    assert decide(stored, document()) == GoOn("epoch 4, training, step 12 (checkpoint 111-123-2)")
 
 
 def test_where_nothing_was_saved_yet_a_repaired_experiment_begins_again(stored: StoredRun) -> None:
@@ -66,7 +66,7 @@ def test_where_nothing_was_saved_yet_a_repaired_experiment_begins_again(stored: 
 
 def test_what_would_make_the_resume_wrong_is_shown_and_refused_unless_accepted(stored: StoredRun) -> None:
     stored.record(document(seed=1), CODE)
-    save(stored, "111-2", TRAINING)
+    save(stored, "111-123-2", TRAINING)
     changed = document(seed=2, epochs=9)
     following = decide(stored, changed, {"model.py": "m2", "data.py": "d1", "extra.py": "e1"})
     assert isinstance(following, Refused)
@@ -81,7 +81,7 @@ def test_what_would_make_the_resume_wrong_is_shown_and_refused_unless_accepted(s
 
 def test_another_number_of_workers_is_refused_as_inexact(stored: StoredRun) -> None:
     stored.record(document(), CODE)
-    save(stored, "111-2", TRAINING)
+    save(stored, "111-123-2", TRAINING)
     following = decide(stored, document(workers=4))
     assert isinstance(following, Refused)
     assert "no longer to the same bits" in following.reason
@@ -89,7 +89,7 @@ def test_another_number_of_workers_is_refused_as_inexact(stored: StoredRun) -> N
 
 def test_a_finished_run_is_told_and_more_epochs_reopen_it(stored: StoredRun) -> None:
     stored.record(document(), CODE)
-    save(stored, "111-2", TRAINING)
+    save(stored, "111-123-2", TRAINING)
     finish(stored, 5, "epochs")
     assert decide(stored, document()) == Finished({"epochs": 5, "stopped_by": "epochs"})
     extended = decide(stored, document(epochs=9))

@@ -121,7 +121,7 @@ def _read_manifests(
 ) -> tuple[dict[CheckpointId, Manifest], list[Damage]]:
     manifests: dict[CheckpointId, Manifest] = {}
     damages: list[Damage] = []
-    for checkpoint in sorted(stored, key=lambda c: (c.attempt, c.step), reverse=True):
+    for checkpoint in sorted(stored, key=lambda c: (c.attempt, c.ticket), reverse=True):
         try:
             manifests[checkpoint] = read_manifest(store, directory, checkpoint, run)
         except DamageError as error:

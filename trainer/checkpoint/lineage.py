@@ -12,9 +12,9 @@ def line_of_parents(
 
     The line begins at the highest attempt and goes back in time:
 
-    1. Of an attempt on the line, every checkpoint counts, up to the step at which the line left it.
-    2. An attempt that went on from checkpoint (s, a) takes the line to attempt a, and leaves it at step s.
-       Whatever an attempt between the two holds, and what attempt a holds beyond s, was committed late by an
+    1. Of an attempt on the line, every checkpoint counts, up to the ticket at which the line left it.
+    2. An attempt that went on from checkpoint (t, a) takes the line to attempt a, and leaves it at ticket t.
+       Whatever an attempt between the two holds, and what attempt a holds beyond t, was committed late by an
        attempt that had been fenced: it does not count, also where it is newer, valid, or the only one left.
     3. An attempt that began from nothing ends the line (the first, and one that was told to start over).
     4. An attempt of which no start is known has never gone as far as to record it: it is passed by.
@@ -29,8 +29,8 @@ def line_of_parents(
     for attempt in sorted({c.attempt for c in found} | set(starts), reverse=True):
         if left is not None and attempt > left.attempt:
             continue
-        own = (c for c in found if c.attempt == attempt and (left is None or c.step <= left.step))
-        line += sorted(own, key=lambda c: c.step, reverse=True)
+        own = (c for c in found if c.attempt == attempt and (left is None or c.ticket <= left.ticket))
+        line += sorted(own, key=lambda c: c.ticket, reverse=True)
         if attempt in starts:
             left = starts[attempt]
             if left is None:
@@ -40,5 +40,5 @@ def line_of_parents(
 
 def attempts_on_line(attempts: Iterable[int], starts: Mapping[int, CheckpointId | None]) -> tuple[int, ...]:
     """The attempts through which the line goes, newest first; see `line_of_parents`."""
-    heads = line_of_parents((CheckpointId(0, attempt) for attempt in attempts), starts)
+    heads = line_of_parents((CheckpointId(0, 0, attempt) for attempt in attempts), starts)
     return tuple(head.attempt for head in heads)

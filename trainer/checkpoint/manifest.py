@@ -38,7 +38,7 @@ class Manifest:
     Attributes:
         run: The run that it belongs to.
         experiment: Digest of the experiment and its code.
-        checkpoint: Its step and attempt.
+        checkpoint: Its step, ticket and attempt.
         parent: The checkpoint before it on its line; None for the first one of a run.
         position: Where the loop stood.
         files: Every other file of the checkpoint.

@@ -98,21 +98,29 @@ class CheckpointWriter:
         return tuple(self._committed)
 
     def submit(
-        self, tensors: Mapping[str, Array], state: Mapping[str, Any], step: int, position: Position
+        self,
+        tensors: Mapping[str, Array],
+        state: Mapping[str, Any],
+        step: int,
+        ticket: int,
+        position: Position,
     ) -> None:
-        """Hands a checkpoint over and returns at once. For the arguments see `write_checkpoint`.
+        """Hands a checkpoint over and returns at once.
 
-        A step that this attempt has committed already is done: there is nothing newer to write.
+        Args:
+            tensors: See `write_checkpoint`.
+            state: See `write_checkpoint`.
+            step: Training steps of the run that are done.
+            ticket: Tickets of the run that are done; more than at any save of this attempt before.
+            position: Where the loop stands.
 
         Raises:
             WriterBusyError: If one is being written.
         """
         if self.busy:
             raise WriterBusyError(f"checkpoint of step {step}: the one before is still being written")
-        checkpoint = CheckpointId(step, self._line.attempt)
+        checkpoint = CheckpointId(step, ticket, self._line.attempt)
         self._failure = None
-        if checkpoint in self._committed:
-            return
         parent = self._committed[0] if self._committed else None
         header = Header(self._line.run, self._line.experiment, checkpoint, parent, position)
         # Not a daemon: a process that ends by an exception finishes the checkpoint that it has begun.

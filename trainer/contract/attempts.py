@@ -47,7 +47,7 @@ class AttemptRecord:
         where: `file:line` in the experiment's code; may be empty.
         first: First position completed, as (epoch, index of the phase, step); None where there is none.
         last: Last position completed.
-        committed: Highest global step that this attempt has committed a checkpoint of.
+        committed: Highest ticket of the run that this attempt has committed a checkpoint at.
         ended_run: Whether the run ended with it; what follows was started by hand, and starts counting anew.
     """
 

@@ -236,11 +236,13 @@ class Committed:
     """A checkpoint exists; sent by the chief.
 
     Attributes:
-        step: Global step.
+        step: Training steps of the run.
+        ticket: Tickets of the run.
         seconds: From the beginning of the capture to the commit.
     """
 
     step: int
+    ticket: int
     attempt: int
     seconds: float = 0.0
 

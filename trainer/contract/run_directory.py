@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_CHECKPOINT_NAME = re.compile(r"(?P<step>0|[1-9]\d*)-(?P<attempt>[1-9]\d*)")
+_CHECKPOINT_NAME = re.compile(r"(?P<step>0|[1-9]\d*)-(?P<ticket>0|[1-9]\d*)-(?P<attempt>[1-9]\d*)")
 _BEST_NAME = re.compile(r"(?P<epoch>\d+)-(?P<value>.+)(?P<suffix>\.keras|\.weights\.h5)")
 
 
@@ -12,21 +12,24 @@ class CheckpointId:
     """Names a checkpoint within its run.
 
     Attributes:
-        step: Steps of the run that were done when it was taken; grows along a line of parents.
+        step: Training steps of the run that were done when it was taken; for people.
+        ticket: Tickets of the run that were done, those of validation and of epochs' ends too. It grows
+            along a line of parents, also where no training step lies between two saves.
         attempt: The attempt that took it, from 1.
     """
 
     step: int
+    ticket: int
     attempt: int
 
     def __str__(self) -> str:
-        return f"{self.step}-{self.attempt}"
+        return f"{self.step}-{self.ticket}-{self.attempt}"
 
     @classmethod
     def parse(cls, name: str) -> "CheckpointId | None":
         """The checkpoint that a directory of this name holds; None where the name is none of ours."""
         match = _CHECKPOINT_NAME.fullmatch(name)
-        return cls(int(match["step"]), int(match["attempt"])) if match else None
+        return cls(int(match["step"]), int(match["ticket"]), int(match["attempt"])) if match else None
 
 
 @dataclass(frozen=True)

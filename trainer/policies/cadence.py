@@ -9,8 +9,8 @@ PRIOR_SECONDS_BETWEEN_FAILURES = 3600.0
 LARGEST_SHARE = 0.02
 SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 900.0
-# Before the cost of a step is known.
-FIRST_STEPS = 20
+# Before the time of a ticket is known.
+FIRST_TICKETS = 20
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ def seconds_between_saves(save_seconds: float, history: History) -> float:
     return min(max(best, save_seconds / LARGEST_SHARE, SHORTEST_SECONDS), longest)
 
 
-def steps_until_save(interval_seconds: float, step_seconds: float | None) -> int:
-    """The distance to the next save in steps, so that all workers can count it.
+def tickets_until_save(interval_seconds: float, ticket_seconds: float | None) -> int:
+    """The distance to the next save in tickets, so that all workers can count it, in validation as well.
 
     Args:
         interval_seconds: How long to train until then.
-        step_seconds: Measured time of a step; None where none was measured yet.
+        ticket_seconds: Measured mean time of a ticket; None where none was measured yet.
     """
-    if step_seconds is None or step_seconds <= 0:
-        return FIRST_STEPS
-    return max(1, round(interval_seconds / step_seconds))
+    if ticket_seconds is None or ticket_seconds <= 0:
+        return FIRST_TICKETS
+    return max(1, round(interval_seconds / ticket_seconds))
 
 
 def is_multiple_passed(steps: int, saved_at: int, every: int) -> bool:

@@ -50,4 +50,4 @@ def expired_checkpoints(
 
 
 def _age(checkpoint: CheckpointId) -> tuple[int, int]:
-    return checkpoint.attempt, checkpoint.step
+    return checkpoint.attempt, checkpoint.ticket

@@ -84,7 +84,7 @@ class Course:
 
     def committed(self, message: Committed) -> None:
         """Takes the chief's word that a checkpoint exists."""
-        self._committed = max(message.step, self._committed or 0)
+        self._committed = max(message.ticket, self._committed or 0)
         self.save_seconds = message.seconds
 
     def stalled(self, members: list[Member], now: float) -> Cause | None:

@@ -2,18 +2,17 @@
 
 import json
 import os
-import re
 import socket
 import time
 import uuid
 
 from trainer.contract import attempts
 from trainer.contract.attempts import AttemptRecord, CauseKind
-from trainer.contract.run_directory import RunDirectory
+from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.storage import AlreadyExistsError, NotFoundError, Store, open_store
 from trainer.supervisor import events
 
-_MANIFEST = re.compile(r"(?P<step>\d+)-(?P<attempt>\d+)/manifest\.json")
+_MANIFEST = "/manifest.json"
 
 
 class AttemptRecords:
@@ -70,12 +69,12 @@ class AttemptRecords:
         return attempts.taken_numbers(self._store.list(self._run.attempts))
 
     def _committed(self) -> dict[int, int]:
-        """The highest step that each attempt has committed a checkpoint of."""
+        """The highest ticket that each attempt has committed a checkpoint at."""
         highest: dict[int, int] = {}
         for name in self._store.list(self._run.checkpoints):
-            if match := _MANIFEST.fullmatch(name):
-                attempt = int(match["attempt"])
-                highest[attempt] = max(int(match["step"]), highest.get(attempt, 0))
+            found = CheckpointId.parse(name.removesuffix(_MANIFEST)) if name.endswith(_MANIFEST) else None
+            if found is not None:
+                highest[found.attempt] = max(found.ticket, highest.get(found.attempt, 0))
         return highest
 
     def _ended(self, attempt: int, committed: int | None) -> AttemptRecord:

@@ -26,8 +26,9 @@ def tensors_of(step):
 
 
 def commit(directory, step, attempt, parent=None, run=RUN):
-    """Writes a checkpoint; `parent` is a (step, attempt) or None."""
-    header = Header(run, "digest", CheckpointId(step, attempt), parent and CheckpointId(*parent), POSITION)
+    """Writes a checkpoint, its ticket like its step; `parent` is a (step, attempt) or None."""
+    before = parent and CheckpointId(parent[0], *parent)
+    header = Header(run, "digest", CheckpointId(step, step, attempt), before, POSITION)
     store = open_store(directory.url)
     return write_checkpoint(store, directory, header, tensors_of(step), STATE, clock=lambda: 1000.0 + step)
 

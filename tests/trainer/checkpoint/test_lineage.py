@@ -5,12 +5,18 @@ from trainer.contract.run_directory import CheckpointId
 from trainer.policies.retention import expired_checkpoints
 
 
+def id_of(name):
+    """`40-1`: attempt 1 at step 40, and as many tickets; `40-47-1`: at ticket 47."""
+    step, *ticket, attempt = map(int, name.split("-"))
+    return CheckpointId(step, *(ticket or [step]), attempt)
+
+
 def ids(*names):
-    return tuple(CheckpointId.parse(name) for name in names)
+    return tuple(id_of(name) for name in names)
 
 
 def starts_of(pairs):
-    return {attempt: parent and CheckpointId.parse(parent) for attempt, parent in pairs.items()}
+    return {attempt: parent and id_of(parent) for attempt, parent in pairs.items()}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,12 @@ def starts_of(pairs):
         ),
         pytest.param(["40-1", "10-2"], {1: None, 2: None}, ["10-2"], id="started over"),
         pytest.param(["40-1"], {1: None, 2: None}, [], id="started over, nothing committed"),
+        pytest.param(
+            ["40-41-1", "40-47-1", "40-52-2", "40-44-1"],
+            {1: None, 2: "40-44-1"},
+            ["40-52-2", "40-44-1", "40-41-1"],
+            id="within a validation tickets tell what step numbers cannot",
+        ),
         pytest.param(["40-1", "45-2"], {1: None}, ["45-2", "40-1"], id="an attempt without a known start"),
         pytest.param(
             ["40-1", "50-1", "42-2", "60-3"],

@@ -42,7 +42,7 @@ def writer_of(run, heard, attempt=1, keep=2, checkpoints=()):
 
 def write(writer, *steps):
     for step in steps:
-        writer.submit(tensors_of(step), STATE, step, POSITION)
+        writer.submit(tensors_of(step), STATE, step, step, POSITION)
         assert writer.flush()
 
 
@@ -53,15 +53,15 @@ def stored(run):
 def test_checkpoints_are_committed_with_their_parents_and_pruned(run):
     heard = Heard()
     write(writer_of(run, heard), 10, 20, 30)
-    assert heard.committed == ["10-1", "20-1", "30-1"]
+    assert heard.committed == ["10-10-1", "20-20-1", "30-30-1"]
     assert heard.failed == []
-    assert stored(run) == ["20-1", "30-1"]
+    assert stored(run) == ["20-20-1", "30-30-1"]
     found = newest_valid(open_store(run.url), run, RUN)
-    assert found.checkpoint.manifest.parent == CheckpointId(20, 1)
-    assert found.line == (CheckpointId(30, 1), CheckpointId(20, 1))
+    assert found.checkpoint.manifest.parent == CheckpointId(20, 20, 1)
+    assert found.line == (CheckpointId(30, 30, 1), CheckpointId(20, 20, 1))
     write(writer_of(run, heard, 2, checkpoints=found.line), 40)
-    assert stored(run) == ["30-1", "40-2"]
-    assert newest_valid(open_store(run.url), run, RUN).checkpoint.manifest.parent == CheckpointId(30, 1)
+    assert stored(run) == ["30-30-1", "40-40-2"]
+    assert newest_valid(open_store(run.url), run, RUN).checkpoint.manifest.parent == CheckpointId(30, 30, 1)
 
 
 class Gate(dict):
@@ -81,24 +81,28 @@ def test_while_one_is_written_another_is_refused(run):
     heard = Heard()
     writer = writer_of(run, heard)
     slow = Gate(tensors_of(10))
-    writer.submit(slow, STATE, 10, POSITION)
+    writer.submit(slow, STATE, 10, 10, POSITION)
     assert slow.reached.wait(30)
     assert writer.busy
     assert not writer.flush(timeout=0)
     with pytest.raises(WriterBusyError, match="step 20"):
-        writer.submit(tensors_of(20), STATE, 20, POSITION)
+        writer.submit(tensors_of(20), STATE, 20, 20, POSITION)
     slow.opened.set()
     assert writer.flush()
     write(writer, 30)
-    assert heard.committed == ["10-1", "30-1"]
+    assert heard.committed == ["10-10-1", "30-30-1"]
 
 
-def test_a_step_that_is_committed_is_not_written_again(run):
+def test_two_saves_with_no_training_step_between_them_are_two_checkpoints(run):
     heard = Heard()
-    write(writer := writer_of(run, heard), 10)
-    write(writer, 10)
-    assert heard.committed == ["10-1"]
-    assert heard.failed == []
+    writer = writer_of(run, heard)
+    for ticket in (10, 13):
+        writer.submit(tensors_of(ticket), STATE, 10, ticket, POSITION)
+        assert writer.flush()
+    assert heard.committed == ["10-10-1", "10-13-1"]
+    found = newest_valid(open_store(run.url), run, RUN)
+    assert found.line == (CheckpointId(10, 13, 1), CheckpointId(10, 10, 1))
+    assert np.array_equal(found.checkpoint.tensors["weights/0"], tensors_of(13)["weights/0"])
 
 
 def test_a_fenced_attempt_commits_nothing_and_deletes_nothing(run):
@@ -107,26 +111,27 @@ def test_a_fenced_attempt_commits_nothing_and_deletes_nothing(run):
     write(writer, 10)
     store = open_store(run.url)
     store.create(run.attempt_taken(2), b"")
-    writer.submit(tensors_of(20), STATE, 20, POSITION)
+    writer.submit(tensors_of(20), STATE, 20, 20, POSITION)
     assert not writer.flush()
     ((checkpoint, error),) = heard.failed
-    assert checkpoint == "20-1"
+    assert checkpoint == "20-20-1"
     assert isinstance(error, FencedError)
-    assert heard.committed == ["10-1"]
-    assert newest_valid(store, run, RUN).checkpoint.manifest.checkpoint == CheckpointId(10, 1)
+    assert heard.committed == ["10-10-1"]
+    assert newest_valid(store, run, RUN).checkpoint.manifest.checkpoint == CheckpointId(10, 10, 1)
 
 
 def test_content_that_cannot_be_stored_is_reported(run):
     heard = Heard()
     writer = writer_of(run, heard)
-    writer.submit(tensors_of(10), {"model": object()}, 10, POSITION)
+    writer.submit(tensors_of(10), {"model": object()}, 10, 10, POSITION)
     assert not writer.flush()
     assert "cannot hold a object" in str(heard.failed[0][1])
-    writer.submit({"a": np.ones(2, np.complex128)}, {}, 11, POSITION)
+    writer.submit({"a": np.ones(2, np.complex128)}, {}, 11, 11, POSITION)
     assert not writer.flush()
     write(writer, 12)
-    assert heard.committed == ["12-1"]
-    assert newest_valid(open_store(run.url), run, RUN).checkpoint.manifest.checkpoint == CheckpointId(12, 1)
+    assert heard.committed == ["12-12-1"]
+    found = newest_valid(open_store(run.url), run, RUN)
+    assert found.checkpoint.manifest.checkpoint == CheckpointId(12, 12, 1)
 
 
 def test_a_full_disk_is_reported_and_the_next_save_is_the_next_try(run, tmp_path):
@@ -140,15 +145,15 @@ run, heard = run_directory({str(tmp_path)!r}), Heard()
 writer = writer_of(run, heard)
 write(writer, 10)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-writer.submit({{"a": np.ones(100_000)}}, STATE, 20, POSITION)
+writer.submit({{"a": np.ones(100_000)}}, STATE, 20, 20, POSITION)
 assert not writer.flush()
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-assert [(c, isinstance(e, StorageError)) for c, e in heard.failed] == [("20-1", True)], heard.failed
+assert [(c, isinstance(e, StorageError)) for c, e in heard.failed] == [("20-20-1", True)], heard.failed
 found = newest_valid(open_store(run.url), run, RUN)
-assert found.checkpoint.manifest.checkpoint == CheckpointId(10, 1)
+assert found.checkpoint.manifest.checkpoint == CheckpointId(10, 10, 1)
 write(writer, 30)
-assert heard.committed == ["10-1", "30-1"]
-assert stored(run) == ["10-1", "30-1"], stored(run)
+assert heard.committed == ["10-10-1", "30-30-1"]
+assert stored(run) == ["10-10-1", "30-30-1"], stored(run)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 
@@ -167,12 +172,12 @@ def forbid(forbidden):
     else:
         os.chmod(run.checkpoints, 0o500 if forbidden else 0o700)
 forbid(True)
-writer.submit(tensors_of(20), STATE, 20, POSITION)
+writer.submit(tensors_of(20), STATE, 20, 20, POSITION)
 assert not writer.flush()
 forbid(False)
-assert [(c, type(e)) for c, e in heard.failed] == [("20-1", PermissionDeniedError)], heard.failed
+assert [(c, type(e)) for c, e in heard.failed] == [("20-20-1", PermissionDeniedError)], heard.failed
 write(writer, 30)
-assert heard.committed == ["10-1", "30-1"]
+assert heard.committed == ["10-10-1", "30-30-1"]
 assert newest_valid(open_store(run.url), run, RUN).damages == ()
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
@@ -209,7 +214,7 @@ run = run_directory({str(run.url)!r})
 tensors = {{"a": np.ones(300 << 20, np.uint8)}}
 writer = writer_of(run, Heard())
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-writer.submit(tensors, STATE, 1, POSITION)
+writer.submit(tensors, STATE, 1, 1, POSITION)
 assert writer.flush()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """

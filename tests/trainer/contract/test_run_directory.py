@@ -21,7 +21,7 @@ def test_every_path_stands_below_the_url(url, root):
     assert run.events == f"{root}events.jsonl"
     assert run.csv == f"{root}logs/training.csv"
     assert run.tensorboard == f"{root}logs/tensorboard"
-    assert run.checkpoint(CheckpointId(120, 3)) == f"{root}checkpoints/120-3"
+    assert run.checkpoint(CheckpointId(120, 131, 3)) == f"{root}checkpoints/120-131-3"
     assert run.attempt_taken(3) == f"{root}attempts/3/taken"
     assert run.attempt_resumed(3) == f"{root}attempts/3/resumed"
     assert run.attempt_committed(3) == f"{root}attempts/3/committed"
@@ -48,12 +48,15 @@ def test_other_files_are_not_taken_for_best_models(name):
     assert not is_best_name(name)
 
 
-@pytest.mark.parametrize("checkpoint", [CheckpointId(0, 1), CheckpointId(120, 30)])
+@pytest.mark.parametrize("checkpoint", [CheckpointId(0, 0, 1), CheckpointId(120, 120, 30)])
 def test_a_checkpoint_is_recognised_by_its_name(checkpoint):
     assert CheckpointId.parse(str(checkpoint)) == checkpoint
 
 
-@pytest.mark.parametrize("name", ["", "1", "1-", "-1", "01-1", "1-0", "1-01", "1-1.tmp", "a1-1", "1-1\n"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "1", "1-1", "1-1-", "-1-1", "01-1-1", "1-01-1", "1-1-0", "1-1-01", "1-1-1.tmp", "a1-1-1", "1-1-1\n"],
+)
 def test_other_names_are_not_taken_for_checkpoints(name):
     assert CheckpointId.parse(name) is None
 

@@ -108,12 +108,12 @@ class Training:
         agreed = self.barrier.agree(f"{self.step:010d}".ljust(64).encode())
         assert int(agreed[:10]) == self.step, "all save at the same step"
         if self.assignment.worker == 0:
-            folder = self.directory / "checkpoints" / f"{self.step}-{self.assignment.attempt}"
+            folder = self.directory / "checkpoints" / f"{self.step}-{self.step}-{self.assignment.attempt}"
             folder.mkdir(parents=True, exist_ok=True)
             temporary = folder / "temporary"
             temporary.write_text(json.dumps({"step": self.step, "state": self.state}))
             temporary.rename(folder / "manifest.json")
-            self.control.send(Committed(self.step, self.assignment.attempt))
+            self.control.send(Committed(self.step, self.step, self.assignment.attempt))
 
     def gate(self, position: Position) -> None:
         command = self.control.begin(position)

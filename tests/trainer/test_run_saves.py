@@ -1,0 +1,128 @@
+"""A run's checkpoints: one for every save, also in the middle of a validation, and back again."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from trainer import fit
+from trainer.contract.checkpointing import CheckpointSpec
+from trainer.contract.position import Phase, Position
+from trainer.contract.run_directory import CheckpointId, RunDirectory
+from trainer.gate import Command
+from trainer.loop_state import LoopState
+from trainer.run_saves import Listener, Run, RunSaves
+from trainer.storage import open_store
+
+RNG = np.random.default_rng(0)
+X = RNG.random((48, 6)).astype("float32")
+Y = RNG.random((48, 1)).astype("float32")
+
+
+class Killed(Exception):
+    pass
+
+
+class Recorder(Listener):
+    def __init__(self) -> None:
+        self.committed_ones: list[CheckpointId] = []
+        self.resumed_at: LoopState | None = None
+
+    def committed(self, checkpoint: CheckpointId, seconds: float) -> None:
+        self.committed_ones.append(checkpoint)
+
+    def resumed(self, state: LoopState, checkpoint: CheckpointId, notes: Any) -> None:
+        self.resumed_at = replace(state)
+
+
+class Asking:
+    """A gate that asks for saves at some positions, and ends the training at another."""
+
+    def __init__(self, saves: tuple[Position, ...] = (), end: Position | None = None) -> None:
+        self.saves, self.end = saves, end
+
+    def begin(self, position: Position) -> Command:
+        if position == self.end:
+            raise Killed
+        return Command.SAVE if position in self.saves else Command.CONTINUE
+
+    def saved(self, step: int) -> None:
+        pass
+
+    def completed(self, position: Position) -> None:
+        pass
+
+
+class PatientSaves(RunSaves):
+    """Never finds the writer busy, which would leave a save out."""
+
+    def due(self, state: LoopState) -> bool:
+        self.flush()
+        return super().due(state)
+
+
+def train(folder: Path, attempt: int, gate: Asking, every: Any = "auto") -> tuple[Any, Recorder]:
+    """Two epochs of three steps, validated in six; the weights and the history, None where it was ended."""
+    keras.utils.set_random_seed(3)
+    hidden = [keras.layers.Dense(4), keras.layers.BatchNormalization(), keras.layers.Dropout(0.2)]
+    model = keras.Sequential([keras.Input((6,)), *hidden, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+    recorder = Recorder()
+    run = Run("a-run", "digest", attempt, RunDirectory(str(folder)), open_store(str(folder)), {}, False)
+
+    opened: list[RunSaves] = []
+
+    def saves(model: Any, callbacks: Any) -> RunSaves:
+        spec = CheckpointSpec(every=every, keep=100)
+        opened.append(PatientSaves(model, callbacks, run, spec, recorder))
+        return opened[0]
+
+    try:
+        history = fit(
+            model, X, Y, batch_size=16, epochs=2, seed=1, verbose=0, validation_data=(X, Y),
+            validation_batch_size=8, gate=gate, saves=saves,
+        )  # fmt: skip
+    except Killed:
+        opened[0].flush()
+        return None, recorder
+    return ([np.array(w) for w in model.get_weights()], history.history), recorder
+
+
+def assert_same(ended: Any, expected: Any) -> None:
+    for weight, other in zip(ended[0], expected[0], strict=True):
+        np.testing.assert_array_equal(weight, other)
+    assert ended[1] == expected[1]
+
+
+def test_every_save_that_is_asked_for_at_the_same_step_is_kept(tmp_path: Path) -> None:
+    undisturbed, _ = train(tmp_path / "undisturbed", 1, Asking())
+    places = (
+        Position(0, Phase.AVERAGING),
+        Position(0, Phase.VALIDATING, 2),
+        Position(0, Phase.VALIDATING, 4),
+    )
+    ended, recorder = train(tmp_path / "run", 1, Asking(places, end=Position(0, Phase.VALIDATING, 5)))
+    assert ended is None
+    assert [each.step for each in recorder.committed_ones][-3:] == [3, 3, 3]
+    resumed, after = train(tmp_path / "run", 2, Asking())
+    assert after.resumed_at is not None
+    assert after.resumed_at.position == places[-1]
+    assert_same(resumed, undisturbed)
+
+
+@pytest.mark.parametrize("every", ["auto", {"minutes": 10.0}])
+def test_a_save_falls_due_in_the_middle_of_a_validation(tmp_path: Path, every: Any) -> None:
+    undisturbed, _ = train(tmp_path / "undisturbed", 1, Asking())
+    # The first save is due at the start; while no time of a ticket is known the next is 20 tickets later,
+    # which is the last step of the second validation.
+    last = Position(1, Phase.VALIDATING, 5)
+    ended, recorder = train(tmp_path / "run", 1, Asking(end=Position(1, Phase.EPOCH_END)), every)
+    assert ended is None
+    assert [str(each) for each in recorder.committed_ones] == ["0-0-1", "6-20-1"]
+    resumed, after = train(tmp_path / "run", 2, Asking(), every)
+    assert after.resumed_at is not None
+    assert after.resumed_at.position == last
+    assert_same(resumed, undisturbed)
