@@ -55,7 +55,7 @@ class StoredRun:
         Raises:
             ValueError: What lies there is no such record.
         """
-        found: dict[str, str] | None = _read(self._code)
+        found: dict[str, str] | None = _read(self.paths.code)
         return found
 
     def newest_checkpoint(self) -> tuple[CheckpointId, Position] | None:
@@ -76,7 +76,7 @@ class StoredRun:
             OSError: The directory cannot be written.
         """
         Path(self.paths.url).mkdir(parents=True, exist_ok=True)
-        _write(self._code, code)
+        _write(self.paths.code, code)
         _write(self.paths.experiment, experiment)
 
     def reopen(self, epochs: int) -> None:
@@ -92,8 +92,10 @@ class StoredRun:
         return aside
 
     @property
-    def _code(self) -> str:
-        return f"{self.paths.url}/code.json"
+    def lock(self) -> str:
+        """The file that whoever trains the run keeps locked, beside the directory, which may be set aside."""
+        folder, name = os.path.split(self.paths.url)
+        return f"{folder}/.{name}.lock"
 
 
 def code_digests(folder: str) -> dict[str, str]:

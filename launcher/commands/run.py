@@ -5,6 +5,7 @@ import os
 import secrets
 import shlex
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,12 +120,27 @@ def _plan(experiment: "Experiment", folder: str, run: str, addresses: tuple[str,
 
 
 def _run(request: _Request, plan: "LocalRun") -> int:
-    from launcher import report  # noqa: PLC0415
-    from launcher.continuation import Begin, Finished, GoOn, Refused  # noqa: PLC0415
-    from launcher.local_group import Outcome  # noqa: PLC0415
+    from launcher.run_lock import RunBusyError, held  # noqa: PLC0415
     from launcher.stored_run import StoredRun  # noqa: PLC0415
 
     stored = StoredRun.at(plan.directory)
+    try:
+        with nullcontext() if stored is None else held(stored.lock):
+            return _run_alone(request, plan, stored)
+    except RunBusyError as busy:
+        click.echo(
+            f"Run {plan.name!r} is being trained already, by {busy.holder}. Wait for its end, or end it "
+            "there with Ctrl-C and start it again; --run gives this one another name.",
+            err=True,
+        )
+        return ExitCode.CONFIG
+
+
+def _run_alone(request: _Request, plan: "LocalRun", stored: "StoredRun | None") -> int:
+    from launcher import report  # noqa: PLC0415
+    from launcher.continuation import Begin, Finished, GoOn, Refused  # noqa: PLC0415
+    from launcher.local_group import Outcome  # noqa: PLC0415
+
     try:
         following = Begin() if stored is None else _following(request, plan, stored)
     except ValueError as error:

@@ -97,6 +97,27 @@ def test_a_launcher_that_is_killed_leaves_nothing_and_the_run_goes_on(tmp_path: 
     assert [int(row["epoch"]) for row in rows(resumed)] == list(range(30))
 
 
+def test_a_run_that_is_being_trained_is_left_alone(tmp_path: Path) -> None:
+    experiment = slow_experiment(tmp_path / "experiment")
+    first = subprocess.Popen(
+        command(experiment, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        output = first.stdout.readline()
+        while not output.splitlines()[-1].startswith("epoch  1/"):
+            output += first.stdout.readline()
+        for options in ([], ["--start-over"]):
+            second = run(experiment, tmp_path / "runs", *options)
+            assert second.code == 78, second.output
+            assert f"is being trained already, by process {first.pid} on " in second.output
+        rest, _ = first.communicate(timeout=120)
+    finally:
+        first.kill()
+    assert first.returncode == 0, output + rest
+    assert "interrupted" not in output + rest
+    assert os.listdir(tmp_path / "runs" / "small") == ["a-run"]
+
+
 def test_a_finished_run_is_told_and_goes_on_where_its_epochs_are_extended(tmp_path: Path) -> None:
     experiment = write(tmp_path / "experiment")
     first = run(experiment, tmp_path / "runs")

@@ -53,6 +53,11 @@ class RunDirectory:
         return self._join("experiment.yaml")
 
     @property
+    def code(self) -> str:
+        """sha256 of each file of the experiment's code, as JSON."""
+        return self._join("code.json")
+
+    @property
     def environment(self) -> str:
         """Versions and settings that the run was made with, as JSON."""
         return self._join("environment.json")

@@ -16,6 +16,7 @@ from trainer.contract.run_directory import CheckpointId, RunDirectory, best_name
 def test_every_path_stands_below_the_url(url, root):
     run = RunDirectory(url)
     assert run.experiment == f"{root}experiment.yaml"
+    assert run.code == f"{root}code.json"
     assert run.environment == f"{root}environment.json"
     assert run.result == f"{root}result.json"
     assert run.events == f"{root}events.jsonl"
