@@ -8,6 +8,7 @@ from pathlib import Path
 from trainer.checkpoint import FencedError
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Failed, Origin
+from trainer.contract.refusal import RefusedError
 from trainer.storage import AlreadyExistsError, PermissionDeniedError, StorageError, UnsupportedStoreError
 from trainer.user_code import UserCodeError
 
@@ -20,12 +21,8 @@ _LOST_PEER = {"UnavailableError", "AbortedError", "CancelledError", "DeadlineExc
 _LOST_PEER_TEXTS = ("Collective ops is aborted", "coordination service", "Connection reset by peer")
 
 
-class SetupError(Exception):
-    """What a run was given cannot be used; the message is for its user.
-
-    Attributes:
-        exit_code: What the process ends with.
-    """
+class SetupError(RefusedError):
+    """The experiment is not what Perdure needs."""
 
     def __init__(self, message: str, exit_code: ExitCode) -> None:
         super().__init__(message)
@@ -56,7 +53,7 @@ def describe(error: BaseException, folder: Path, worker: int) -> Failed:
 
 
 def _classify(error: BaseException, folder: Path) -> tuple[ExitCode, Origin]:
-    if isinstance(error, SetupError):
+    if isinstance(error, RefusedError):
         return error.exit_code, Origin.SETUP
     for kind, code, origin in _KNOWN:
         if isinstance(error, kind):
@@ -95,7 +92,7 @@ def _where(error: BaseException, folder: Path) -> str:
 
 
 def _in_one_line(error: BaseException) -> str:
-    if isinstance(error, SetupError | UserCodeError):
+    if isinstance(error, RefusedError | UserCodeError):
         return str(error)
     # Keras says where in the first line of a message, and what in the next.
     told = "".join(traceback.format_exception_only(error)).splitlines()

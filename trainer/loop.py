@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import Source, open_source
+from trainer.data import Source, open_source, require_same
 from trainer.data.split import split_off_validation
 from trainer.distribution import Topology, any_worker, gather_objects, gather_rows, spread_seeds
 from trainer.evaluation import Evaluation
@@ -80,13 +80,16 @@ def fit(
         The history; `model.history` is the same.
 
     Raises:
-        ValueError: The arguments do not fit together, or the data cannot feed these workers.
+        ValueError: The arguments do not fit together, or the data cannot feed these workers, or differ
+            from worker to worker.
     """
     model._assert_compile_called("fit")
     if validation_split and validation_data is None:
         (x, y, sample_weight), validation_data = split_off_validation(x, y, sample_weight, validation_split)
     strategy = model.distribute_strategy
     seed = _agreed_seed(strategy, seed)
+    given = "none" if validation_data is None else "some"
+    require_same(strategy, "data", {"validation data": given})
     source = open_source(
         x, y, sample_weight, strategy=strategy, training=True, batch_size=batch_size, steps=steps_per_epoch,
         shuffle=shuffle, seed=seed, class_weight=class_weight,

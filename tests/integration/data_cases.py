@@ -112,6 +112,36 @@ def dataset_factory_as_validation(context: Context) -> dict[str, Any]:
     )
 
 
+def different_data(context: Context) -> dict[str, str]:
+    """Worker 1 has other data than worker 0, in every way there is; what the refusals say."""
+    import tensorflow as tf
+
+    x, y = classification(ROWS)
+    other = context.worker == 1
+
+    def dataset_of(part: Any) -> Callable[[], Any]:
+        return lambda: tf.data.Dataset.from_tensor_slices(part)
+
+    differences: dict[str, dict[str, Any]] = {
+        "rows": {"x": x[: ROWS - 4] if other else x, "y": y[: ROWS - 4] if other else y},
+        "shape": {"x": x[:, :-1] if other else x, "y": y},
+        "dtype": {"x": x, "y": y.astype("int16") if other else y},
+        "structure": {"x": {"a": x} if other else x, "y": y},
+        "order": {"x": x[::-1] if other else x, "y": y},
+        "kind": {"x": BatchedRowSource(ROWS)} if other else {"x": x, "y": y},
+        "factory": {"x": dataset_of((x[:, :-1] if other else x, y))},
+        "validation": {"x": x, "y": y, "validation_data": None if other else (x, y)},
+        "validation rows": {"x": x, "y": y, "validation_data": (x[:12], y[:12]) if other else (x, y)},
+    }
+    told = {}
+    for name, arguments in differences.items():
+        try:
+            train(context, compiled(), epochs=1, **arguments)
+        except ValueError as error:
+            told[name] = str(error)
+    return told
+
+
 # Those whose reference is Keras's own fit in one process.
 WITH_REFERENCE: dict[str, Callable[[Context], Any]] = {
     "row_source": row_source,
@@ -123,5 +153,6 @@ ON_WORKERS_ONLY: dict[str, Callable[[Context], Any]] = {
     "shuffled_row_source": shuffled_row_source,
     "shuffled_without_seed": shuffled_without_seed,
     "dataset_factory": dataset_factory,
+    "different_data": different_data,
 }
 CASES = {**WITH_REFERENCE, **ON_WORKERS_ONLY, "dataset_factory_reference": dataset_factory_reference}

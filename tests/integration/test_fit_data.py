@@ -82,3 +82,29 @@ def test_a_dataset_factory_of_unequal_shares_validates_every_row_once(
     (expected,) = references["dataset_factory_as_validation"].require()
     for result in on_two["dataset_factory_as_validation"].require():
         assert_close(result["history"], expected["history"])
+
+
+def test_data_that_differ_from_worker_to_worker_are_refused_with_the_difference(on_two: Outcomes) -> None:
+    chief, worker = on_two["different_data"].require()
+    assert chief == worker
+    lines = {name: told.splitlines() for name, told in chief.items()}
+    assert {name: told[0] for name, told in lines.items()} == {
+        **dict.fromkeys(
+            ("rows", "shape", "dtype", "structure", "order", "kind", "factory"),
+            "the workers have different training data:",
+        ),
+        "validation": "the workers have different data:",
+        "validation rows": "the workers have different data:",
+    }
+    assert f"  number of rows of worker 0: {ROWS}" in lines["rows"]
+    assert f"  number of rows of worker 1: {ROWS - 4}" in lines["rows"]
+    assert "  structure of worker 1: (float32 (?, 7), int32 (?))" in lines["shape"]
+    assert "  structure of worker 1: (float32 (?, 8), int16 (?))" in lines["dtype"]
+    assert "  structure of worker 1: ({'a': float32 (?, 8)}, int32 (?))" in lines["structure"]
+    assert len(lines["order"]) == 4
+    assert lines["order"][1].startswith("  sha256 of some rows of worker 0: ")
+    assert "  kind of worker 1: an object with __len__ and __getitem__" in lines["kind"]
+    assert "  structure of worker 1: (float32 (?, 7), int32 (?))" in lines["factory"]
+    assert "  validation data of worker 1: none" in lines["validation"]
+    assert "  number of rows of worker 1: 12" in lines["validation rows"]
+    assert "give a function that returns an unbatched tf.data.Dataset" in lines["rows"][-1]

@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from trainer.checkpoint import NoValidCheckpointError
+from trainer.checkpoint.restore import RestoreError
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Failed, Origin
+from trainer.data.agreement import UnequalDataError
 from trainer.failure import SetupError, describe
 from trainer.storage import AlreadyExistsError, PermissionDeniedError, StorageError
 from trainer.user_code import UserCodeError, load
@@ -34,6 +37,9 @@ def described(error: BaseException, folder: Path) -> Failed:
         (PermissionDeniedError("/runs/a", "denied"), 77, Origin.SETUP),
         (StorageError("/runs/a", "broken"), 1, Origin.PERDURE),
         (_LostPeer("connection reset"), 1, Origin.PEER),
+        (NoValidCheckpointError("/runs/a/checkpoints", [], ["none is left"]), 65, Origin.SETUP),
+        (UnequalDataError("the workers have different data"), 65, Origin.SETUP),
+        (RestoreError("the checkpoint does not fit the model"), 78, Origin.SETUP),
         (ValueError("mine"), 70, Origin.USER),
         (SystemExit(3), 70, Origin.USER),
     ],

@@ -9,6 +9,8 @@ from trainer.checkpoint.format import Damage, DamageError, read_files, read_mani
 from trainer.checkpoint.lineage import attempts_on_line, line_of_parents
 from trainer.checkpoint.manifest import Manifest
 from trainer.checkpoint.tensor_file import Array
+from trainer.contract.exit_codes import ExitCode
+from trainer.contract.refusal import RefusedError
 from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.storage import AlreadyExistsError, NotFoundError, StorageError, Store
 
@@ -44,12 +46,14 @@ class Found:
     damages: tuple[Damage, ...]
 
 
-class NoValidCheckpointError(Exception):
+class NoValidCheckpointError(RefusedError):
     """The run has had checkpoints, and none on its line is whole: it must not start from nothing by itself.
 
     Attributes:
         damages: What is wrong with each.
     """
+
+    exit_code = ExitCode.DATA
 
     def __init__(self, url: str, damages: Iterable[Damage], missing: Iterable[str]) -> None:
         self.damages = tuple(damages)

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.contract.exit_codes import ExitCode
+from trainer.contract.refusal import RefusedError
+
 _PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 # They draw from the state variable of a tf.random.Generator, which Keras does not know.
 _GENERATOR_OPS = frozenset(
@@ -53,8 +56,10 @@ class Finding:
         return f"{self.op} at {self.node}: {self.fix}"
 
 
-class HiddenRandomnessError(ValueError):
+class HiddenRandomnessError(RefusedError, ValueError):
     """A step keeps random state where no checkpoint reaches, so that the same bits cannot be promised."""
+
+    exit_code = ExitCode.USAGE
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         lines = ["deterministic: true cannot be kept (or set it to false):", *map(str, findings)]

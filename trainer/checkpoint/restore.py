@@ -17,14 +17,18 @@ from trainer.checkpoint.variables import (
     StateVariables,
     local_view,
 )
+from trainer.contract.exit_codes import ExitCode
+from trainer.contract.refusal import RefusedError
 from trainer.distribution import Topology, broadcast_arrays, gather_objects
 
 # Larger messages are slower: every collective allocates several copies of its argument.
 _PIECE_BYTES = 8 << 20
 
 
-class RestoreError(RuntimeError):
+class RestoreError(RefusedError, RuntimeError):
     """A checkpoint does not fit the model; names every variable that does not."""
+
+    exit_code = ExitCode.CONFIG
 
 
 def restore(model: Any, strategy: tf.distribute.Strategy, tensors: Mapping[str, Array] | None) -> None:

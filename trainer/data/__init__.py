@@ -1,7 +1,8 @@
 """What feeds the workers: in which order, which rows to which replica, and from which position on."""
 
+from trainer.data.agreement import require_same
 from trainer.data.feed import Feed, Place
 from trainer.data.open import open_source
 from trainer.data.source import Source, Step
 
-__all__ = ["Feed", "Place", "Source", "Step", "open_source"]
+__all__ = ["Feed", "Place", "Source", "Step", "open_source", "require_same"]

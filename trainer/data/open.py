@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.data.agreement import Facts, nest_text, require_same
 from trainer.data.batches import DatasetSource, PyDatasetSource, sample_weights, weighted
 from trainer.data.factory import FactorySource
 from trainer.data.rows import ArrayRows, RowSource, SequenceRows
@@ -15,6 +16,15 @@ from trainer.distribution import Topology
 from trainer.keras_private import keras_dataset
 
 _DEFAULT_BATCH = 32  # Keras's
+
+_KINDS = {
+    "arrays": "arrays",
+    "dataset": "a tf.data.Dataset",
+    "factory": "a function",
+    "other": "something else",
+    "pydataset": "a PyDataset",
+    "sequence": "an object with __len__ and __getitem__",
+}
 
 
 def open_source(
@@ -46,7 +56,31 @@ def open_source(
 
     Raises:
         ValueError: The data cannot be read, or not by several workers; the text says what to do.
+        UnequalDataError: The workers were given different data.
     """
+    what = "training data" if training else "data"
+    # Before any of them is opened: a factory asks all workers for its rows.
+    require_same(strategy, what, {"kind": _KINDS[_kind(x)]})
+    source, facts = _open(
+        x, y, sample_weight, strategy, training, batch_size, steps, shuffle, seed, class_weight
+    )
+    require_same(strategy, what, {"structure": nest_text(source.structure.nest), **facts})
+    return source
+
+
+def _open(
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    strategy: tf.distribute.Strategy,
+    training: bool,
+    batch_size: int | None,
+    steps: int | None,
+    shuffle: bool,
+    seed: int,
+    class_weight: dict[int, float] | None,
+) -> tuple[Source, Facts]:
+    """The source, and what else has to be the same on all workers."""
     topology = Topology.of(strategy)
     sharing = Sharing(topology.replicas, topology.replica_ids, equal=training)
     kind = _kind(x)
@@ -55,25 +89,32 @@ def open_source(
     if kind == "arrays":
         rows = _array_rows(x, y, sample_weight, class_weight)
         size = batch_size or (math.ceil(len(rows) / steps) if steps else _DEFAULT_BATCH)
-        return RowSource(rows, _divided(size, topology, training), sharing, seed, bool(shuffle))
+        source = RowSource(rows, _divided(size, topology, training), sharing, seed, bool(shuffle))
+        return source, {"number of rows": str(len(rows)), "sha256 of some rows": rows.fingerprint()}
     if kind == "sequence":
         size = _divided(batch_size or _DEFAULT_BATCH, topology, training)
-        return RowSource(SequenceRows(x, class_weight), size, sharing, seed, bool(shuffle))
+        sequence = SequenceRows(x, class_weight)
+        return RowSource(sequence, size, sharing, seed, bool(shuffle)), {"number of rows": str(len(sequence))}
     if kind == "factory":
         size = _divided(batch_size or _DEFAULT_BATCH, topology, training=True)
-        return FactorySource(x, size, training, strategy, class_weight)
+        return FactorySource(x, size, training, strategy, class_weight), {}
     if kind == "pydataset":
-        return PyDatasetSource(x, sharing, seed, bool(shuffle), class_weight)
+        return _with_batches(PyDatasetSource(x, sharing, seed, bool(shuffle), class_weight))
     if kind == "dataset":
         dataset = x if class_weight is None else x.map(lambda *batch: weighted(batch, class_weight))
-        return DatasetSource(dataset, sharing)
+        return _with_batches(DatasetSource(dataset, sharing))
     if topology.workers > 1:
         raise ValueError(
             f"{type(x).__name__} cannot feed several workers: nothing says that all of them read the same. "
             "Give arrays, an object with __len__ and __getitem__, a tf.data.Dataset, or a function that "
             "returns a tf.data.Dataset of this worker's rows."
         )
-    return DatasetSource(keras_dataset(x, class_weight, bool(shuffle)), sharing)
+    return DatasetSource(keras_dataset(x, class_weight, bool(shuffle)), sharing), {}
+
+
+def _with_batches(source: Source) -> tuple[Source, Facts]:
+    steps = source.steps_per_pass
+    return source, {"number of batches": "known by reading only" if steps is None else str(steps)}
 
 
 def _kind(x: Any) -> str:

@@ -1,5 +1,6 @@
 """Data that gives any row at once: arrays, memory maps, and objects with `__len__` and `__getitem__`."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ from trainer.data.source import Leaves, Sharing, Step, Structure, batch_spec
 # Steps are cut out of chunks: gathering many rows at once keeps Python out of the way of the step.
 _CHUNK_BYTES = 4 << 20
 _CHUNK_STEPS = 32
+# Many enough that two shuffles agree in all of them as good as never; few enough for any memory map.
+_FINGERPRINT_ROWS = 16
 
 
 class Rows(Protocol):
@@ -53,6 +56,14 @@ class ArrayRows:
 
     def __len__(self) -> int:
         return self._rows
+
+    def fingerprint(self) -> str:
+        """sha256 over a few rows, spread over all of them, to tell other rows or another order."""
+        spread = np.unique(np.linspace(0, self._rows - 1, _FINGERPRINT_ROWS).astype(np.int64))
+        digest = hashlib.sha256()
+        for leaf in self._leaves:
+            digest.update(np.ascontiguousarray(_converted(np.take(leaf, spread, axis=0))).tobytes())
+        return digest.hexdigest()
 
     def take(self, indices: np.ndarray) -> Leaves:
         """The leaves of the rows `indices`, each of shape (len(indices), ...)."""
