@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from launcher.local_group import Group, Outcome, exit_text
+from launcher.local_group import FROZEN_SECONDS, Group, Outcome, exit_text
 from launcher.local_process import (
     WorkerProcess,
     adopted_orphans,
@@ -60,6 +60,7 @@ class LocalRun:
         addresses: `host:port` of each worker's training processes, kept free for them.
         leader: `host:port` of worker 0's supervisor, kept free for it.
         digest: Of experiment and code.
+        frozen_seconds: A supervisor that says nothing for so long is killed and started again.
     """
 
     experiment: Experiment
@@ -69,6 +70,7 @@ class LocalRun:
     addresses: tuple[str, ...]
     leader: str
     digest: str
+    frozen_seconds: float = FROZEN_SECONDS
 
 
 def run(
@@ -112,7 +114,7 @@ class _Supervisors:
         self._environment = environment
         self._devices = gpu_shares(environment, len(plan.addresses))
         self._command = command
-        self._group = Group(len(plan.addresses))
+        self._group = Group(len(plan.addresses), plan.frozen_seconds)
         self._log = RestartLog(len(plan.addresses))
         self._running: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
@@ -144,6 +146,8 @@ class _Supervisors:
             for process in list(self._running.values()):
                 self._pass_on(process)
                 self._restart_if_exited(process)
+            # Only now, when all that they said has been heard: this process may have been stopped itself.
+            self._kill_frozen()
 
     def outcome(self) -> Outcome:
         """How the run ended."""
@@ -180,6 +184,7 @@ class _Supervisors:
     def _pass_on(self, process: WorkerProcess, *, last: bool = False) -> None:
         for message in process.messages():
             self._group.told(message)
+            self._group.heard(process.worker, time.monotonic())
             restart = self._log.told(message, time.monotonic())
             self._view.told(message)
             if restart is not None:
@@ -199,6 +204,12 @@ class _Supervisors:
             restart = self._log.supervisor_exited(process.worker, exit_text(status), now)
             if restart is not None:
                 self._view.interrupted(restart)
+
+    def _kill_frozen(self) -> None:
+        for worker in self._group.frozen(time.monotonic()):
+            waited = f"{self._plan.frozen_seconds:g} s"
+            self._view.line(worker, f"its supervisor has said nothing for {waited} and is killed")
+            self._running[worker].kill()
 
     def _take_leave(self, process: WorkerProcess) -> None:
         del self._running[process.worker]

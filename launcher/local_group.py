@@ -16,6 +16,10 @@ STOP_SECONDS = 60.0
 """How long a stop with a save may take, before all are ended without."""
 
 
+FROZEN_SECONDS = 60.0
+"""A supervisor that says nothing for so long is killed and started again, as a liveness probe would."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended.
@@ -41,11 +45,14 @@ class Group:
 
     Attributes:
         workers: How many there are.
+        frozen_seconds: Patience with a supervisor that says nothing.
         deadline: When all are to be ended, or None while they may go on.
     """
 
     workers: int
+    frozen_seconds: float = FROZEN_SECONDS
     deadline: float | None = None
+    _heard: dict[int, float] = field(default_factory=dict)
     _backoffs: dict[int, Backoff] = field(default_factory=dict)
     _started: dict[int, float] = field(default_factory=dict)
     _due: dict[int, float] = field(default_factory=dict)
@@ -56,7 +63,19 @@ class Group:
     def started(self, worker: int, now: float) -> None:
         """A supervisor was started."""
         self._due.pop(worker, None)
-        self._started[worker] = now
+        self._started[worker] = self._heard[worker] = now
+
+    def heard(self, worker: int, now: float) -> None:
+        """A supervisor has said something."""
+        if worker in self._heard:
+            self._heard[worker] = now
+
+    def frozen(self, now: float) -> list[int]:
+        """The supervisors that are to be killed, each named once; `exited` follows."""
+        found = [worker for worker, when in self._heard.items() if now - when >= self.frozen_seconds]
+        for worker in found:
+            del self._heard[worker]
+        return found
 
     def told(self, message: Message) -> None:
         """Takes a message of a supervisor."""
@@ -74,6 +93,7 @@ class Group:
         Returns:
             Seconds until it is to be started again; None if it is not.
         """
+        self._heard.pop(worker, None)
         backoff = self._backoffs.setdefault(worker, Backoff())
         wait = backoff.after_exit(status, now - self._started[worker])
         if wait is None or self._asked is not None or self._left:
@@ -108,7 +128,8 @@ class Group:
     @property
     def next_time(self) -> float | None:
         """When something is to be done though nothing happens; None if never."""
-        times = [*self._due.values(), *([] if self.deadline is None else [self.deadline])]
+        silent = [when + self.frozen_seconds for when in self._heard.values()]
+        times = [*self._due.values(), *silent, *([] if self.deadline is None else [self.deadline])]
         return min(times, default=None)
 
     @property

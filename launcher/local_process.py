@@ -101,6 +101,11 @@ class WorkerProcess:
             return None
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
+    def kill(self) -> None:
+        """Kills the process; what it started ends with it."""
+        # Its number is its own until `end` has waited for it.
+        os.kill(self.pid, signal.SIGKILL)
+
     def end(self) -> None:
         """Kills whatever is left of the worker's process group, and waits for it.
 

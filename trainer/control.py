@@ -100,16 +100,17 @@ class Control:
             changed, self._doing = self._doing is not position.phase, position.phase
         if acting is not None and acting.action is not None:
             self.send(Reached(self._attempt, acting.id))
+            self._say_what_is_done_now()
             return _COMMANDS[acting.action]
-        if changed and self._last[1] is not None:
-            # What is being done now decides how long it may take.
-            self._report(self._last[1])
+        if changed:
+            self._say_what_is_done_now()
         return Command.CONTINUE
 
     def saved(self, step: int) -> None:
         """Tells that what `begin` asked for is done and written, after `step` training steps of the run."""
         acting, self._acting = self._acting, None
         if acting is not None:
+            self._say_what_is_done_now()
             self.send(Saved(self._attempt, acting.id, step))
 
     def completed(self, position: Position) -> None:
@@ -133,9 +134,15 @@ class Control:
         """Blocks until the supervisor says that no worker needs this process any more."""
         self._leave.wait()
 
+    def _say_what_is_done_now(self) -> None:
+        """What that is decides how long it may take."""
+        if self._last[1] is not None:
+            self._report(self._last[1])
+
     def _report(self, position: Position) -> None:
         place = (position.epoch, position.phase.value, position.step)
-        self.send(Progress(self._worker, *place, begun=self._begun, doing=self._doing.value))
+        saving = self._acting is not None
+        self.send(Progress(self._worker, *place, begun=self._begun, doing=self._doing.value, saving=saving))
 
     def _listen(self) -> None:
         lines = LineBuffer()

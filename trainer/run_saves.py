@@ -24,6 +24,9 @@ from trainer.storage import Store
 
 _log = logging.getLogger(__name__)
 
+SLOW_SECONDS = 60.0
+"""A checkpoint that takes longer to be written, and keeps others from being written, is told of."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -97,6 +100,7 @@ class RunSaves:
         self._writer: CheckpointWriter | None = None
         self._saved = LoopState()
         self._next_ticket = 0
+        self._slow_seconds = SLOW_SECONDS
         self._last_save = time.monotonic()
         self._began = time.monotonic()
 
@@ -254,6 +258,14 @@ class RunSaves:
         return self._trained_before + time.monotonic() - self._began
 
     def _postpone(self, state: LoopState) -> None:
-        _log.info("the checkpoint before is still being written: none at step %d", state.steps)
+        seconds = 0.0 if self._writer is None else self._writer.busy_seconds
+        if seconds > self._slow_seconds:
+            # Twice as long until it is told again.
+            self._slow_seconds = 2 * seconds
+            _log.warning(
+                "a checkpoint is being written for %.0f s; training goes on, none is written at step %d",
+                seconds,
+                state.steps,
+            )
         self._saved = replace(state)
         self._next_ticket = state.tickets + tickets_until_save(0.0, None)

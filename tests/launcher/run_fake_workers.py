@@ -1,11 +1,13 @@
 """A launcher with fake training processes: prints what a view is told as JSON lines, exits as the run did."""
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from launcher import local
+from launcher.local_group import FROZEN_SECONDS
 from launcher.local_ports import HeldPorts
 from trainer.contract.messages import Progress, Started
 from trainer.contract.training import Experiment
@@ -47,9 +49,12 @@ def main(directory: str, steps: str, *acts: str) -> int:
     experiment = Experiment.model_validate(
         {"name": "fake", "spec": {"workers": len(acts), "training": training}}
     )
+    patience = float(os.environ.get("FROZEN_SECONDS", FROZEN_SECONDS))
     with HeldPorts(len(acts) + 1) as ports:
         leader, *workers = ports.addresses
-        plan = local.LocalRun(experiment, directory, "a-run", directory, tuple(workers), leader, "digest")
+        plan = local.LocalRun(
+            experiment, directory, "a-run", directory, tuple(workers), leader, "digest", patience
+        )
         outcome = local.run(plan, PrintingView(), command=[sys.executable, str(SUPERVISOR)])
     print(json.dumps({"outcome": asdict(outcome)}), flush=True)
     return outcome.exit_code

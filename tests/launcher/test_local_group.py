@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from launcher.local_group import LEAVE_SECONDS, STOP_SECONDS, Group
+from launcher.local_group import FROZEN_SECONDS, LEAVE_SECONDS, STOP_SECONDS, Group
 from launcher.restarts import FIRST_SECONDS
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Ended, Failed, Origin
@@ -110,3 +110,27 @@ def test_an_end_without_a_word_is_told_by_its_status(status: int, code: int) -> 
     assert run.all_left
     assert run.outcome().exit_code == code
     assert run.outcome().reason == f"the supervisor of worker 0 exited with {status}"
+
+
+def test_a_supervisor_that_says_nothing_is_named_once() -> None:
+    run = group()
+    run.heard(1, now=30.0)
+    assert run.next_time == FROZEN_SECONDS
+    assert run.frozen(FROZEN_SECONDS - 1) == []
+    assert run.frozen(FROZEN_SECONDS) == [0]
+    assert run.frozen(FROZEN_SECONDS) == []
+    # Heard late, while it is being killed.
+    run.heard(0, now=FROZEN_SECONDS)
+    assert run.frozen(FROZEN_SECONDS + 20) == []
+    assert run.frozen(FROZEN_SECONDS + 30) == [1]
+    run.exited(0, KILLED, now=FROZEN_SECONDS)
+    run.started(0, now=100.0)
+    assert run.frozen(100.0) == []
+    assert run.next_time == 100.0 + FROZEN_SECONDS
+
+
+def test_nobody_waits_for_a_word_of_one_that_has_left() -> None:
+    run = group(1)
+    run.told(Ended(0, ExitCode.OK))
+    run.exited(0, 0, now=1.0)
+    assert run.frozen(1000.0) == []

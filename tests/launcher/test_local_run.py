@@ -123,6 +123,19 @@ def test_whoever_is_killed_comes_back_and_the_run_finishes(
     assert after[0] == (before[-1] + 1 if planned else (before[-1] + 1) // 5 * 5)
 
 
+@pytest.mark.parametrize("worker", [0, 1])
+def test_a_supervisor_that_is_frozen_for_ever_is_killed_and_replaced(worker: int, tmp_path: Path) -> None:
+    with launched(tmp_path, "count", "count", steps=2000, FROZEN_SECONDS="6") as run:
+        training = run.until_started(2)[worker]
+        run.read_until(at_step(30))
+        os.kill(run.supervisor(training), signal.SIGSTOP)
+        run.read_until(lambda record: "said nothing for 6 s" in record.get("line", ""))
+        code, outcome = run.end()
+    assert (code, outcome["result"]) == (0, {"steps": 2000})
+    told = [record for record in run.records if "said nothing" in record.get("line", "")]
+    assert [record["worker"] for record in told] == [worker]
+
+
 def steps_by_process(run: Launched, worker: int) -> list[list[int]]:
     """The steps that each training process of a worker has told of."""
     steps: list[list[int]] = []

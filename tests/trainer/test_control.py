@@ -12,6 +12,7 @@ from trainer.contract.messages import (
     Hold,
     Leave,
     LineBuffer,
+    Progress,
     Reached,
     Release,
     Saved,
@@ -126,3 +127,19 @@ def test_three_hundred_holds_at_random_moments_act_at_one_ticket_each() -> None:
     assert [command for _, command in acted[0]] == ["save"] * (holds - 1) + ["stop"]
     mean, most = 1000 * sum(seconds) / holds, 1000 * max(seconds)
     print(f"{holds} holds; all held after {mean:.2f} ms on average, {most:.1f} ms at most")
+
+
+def test_the_time_of_a_save_that_is_waited_for_is_told_as_such() -> None:
+    side = Side()
+    side.control.begin(PLACE)
+    side.control.completed(PLACE)
+    assert not side.hear(Progress).saving
+    side.tell(Hold(1, 1))
+    side.hear(Held)
+    side.tell(Release(1, 1, 1, Action.SAVE))
+    # Begun after the release was heard, which nothing else tells.
+    while side.control.begin(PLACE) is not Command.SAVE:
+        pass
+    assert side.hear(Progress).saving
+    side.control.saved(1)
+    assert not side.hear(Progress).saving

@@ -86,11 +86,17 @@ class CheckpointWriter:
         self._clock = clock
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
+        self._began = 0.0
 
     @property
     def busy(self) -> bool:
         """Whether a checkpoint is being written: its arrays must not change."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the checkpoint at hand has been being written; 0 while idle."""
+        return time.monotonic() - self._began if self.busy else 0.0
 
     @property
     def committed(self) -> Sequence[CheckpointId]:
@@ -123,6 +129,7 @@ class CheckpointWriter:
         self._failure = None
         parent = self._committed[0] if self._committed else None
         header = Header(self._line.run, self._line.experiment, checkpoint, parent, position)
+        self._began = time.monotonic()
         # Not a daemon: a process that ends by an exception finishes the checkpoint that it has begun.
         self._thread = threading.Thread(
             target=self._run, args=(header, tensors, state), name="perdure-checkpoint"
@@ -143,7 +150,6 @@ class CheckpointWriter:
         return not self.busy and self._failure is None
 
     def _run(self, header: Header, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> None:
-        began = time.monotonic()
         try:
             write_checkpoint(
                 self._store,
@@ -160,7 +166,7 @@ class CheckpointWriter:
             self._on_failed(header.checkpoint, error)
             return
         self._committed.insert(0, header.checkpoint)
-        self._on_committed(header.checkpoint, time.monotonic() - began)
+        self._on_committed(header.checkpoint, time.monotonic() - self._began)
         try:
             self._prune()
         except Exception as error:  # noqa: BLE001  # the checkpoint is good; this is reported

@@ -151,6 +151,7 @@ class Progress:
         step: Zero-based step of the phase.
         begun: Tickets begun in this attempt.
         doing: Phase of the ticket begun last; empty where unknown.
+        saving: Whether the state is being saved before that ticket, and waited for.
     """
 
     worker: int
@@ -159,6 +160,7 @@ class Progress:
     step: int
     begun: int = 0
     doing: str = ""
+    saving: bool = False
 
 
 @dataclass(frozen=True)
@@ -323,6 +325,13 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """The supervisor's event loop turns; said every few seconds, whatever else is said."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
 class AttemptStarted:
     """The leader has started an attempt on all workers."""
 
@@ -370,7 +379,7 @@ class Ended:
 Message = (
     Assignment | Prepare | Hold | Release | Leave | Started | Warm | Ready | Progress | LeftOff
     | EpochFinished | Held | Reached | Saved | Committed | Finished | Failed
-    | Supervise | Stop | AttemptStarted | AttemptEnded | Ended
+    | Supervise | Stop | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}

@@ -8,8 +8,13 @@ from trainer.contract.attempts import CauseKind
 from trainer.contract.exit_codes import NEVER_REPEATED, ExitCode
 from trainer.contract.link_messages import Exited
 from trainer.contract.messages import Failed, Origin
+from trainer.policies.stall import SAVING
 
 _STRENGTH = {Origin.USER: 0, Origin.SETUP: 0, Origin.PERDURE: 2, Origin.PEER: 4}
+_NO_RESULT = (
+    "ended without a result: the training process exited with 0 before training had finished; "
+    "the experiment's code, or a library that it uses, must have called exit"
+)
 _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -52,8 +57,11 @@ def of_exit(worker: int, exited: Exited) -> Cause:
     if exited.signal is not None:
         return _of_signal(worker, exited.signal)
     code = exited.code if exited.code is not None else ExitCode.CRASH
+    if code == ExitCode.OK:
+        # Perdure lets none go before its result is there, and nobody's death makes another exit well.
+        return Cause(CauseKind.FAILURE, ExitCode.SOFTWARE, worker, _NO_RESULT, 0)
     error = f"the training process exited with {code} before training had finished"
-    return Cause(CauseKind.FAILURE, code or ExitCode.CRASH, worker, error, 3)
+    return Cause(CauseKind.FAILURE, code, worker, error, 3)
 
 
 def of_loss(worker: int) -> Cause:
@@ -61,9 +69,10 @@ def of_loss(worker: int) -> Cause:
     return Cause(CauseKind.DISRUPTION, ExitCode.CRASH, worker, "lost the worker's supervisor", 1)
 
 
-def of_stall(worker: int, phase: str, seconds: float) -> Cause:
+def of_stall(worker: int, doing: str, seconds: float) -> Cause:
     """What missing progress says."""
-    error = f"no progress for {seconds:.0f} s while {phase}"
+    hint = "; the storage may hang" if doing == SAVING else ""
+    error = f"no progress for {seconds:.0f} s while {doing.replace('_', ' ')}{hint}"
     return Cause(CauseKind.FAILURE, ExitCode.CRASH, worker, error, 1)
 
 

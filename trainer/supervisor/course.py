@@ -6,7 +6,7 @@ from trainer.contract.attempts import AttemptRecord, CauseKind, order_of
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Committed, Progress
 from trainer.contract.position import Phase, Position
-from trainer.policies.stall import StallPatience
+from trainer.policies.stall import SAVING, StallPatience
 from trainer.supervisor import cause
 from trainer.supervisor.cause import Cause
 
@@ -44,10 +44,12 @@ class Member:
         self.progress, self.progress_at = None, now
 
     @property
-    def phase(self) -> Phase:
-        """What its training process is doing."""
+    def doing(self) -> str:
+        """What its training process is doing: a phase, or saving."""
         told = self.progress
-        return Phase.BUILDING if told is None else Phase(told.doing or told.phase)
+        if told is None:
+            return Phase.BUILDING
+        return SAVING if told.saving else told.doing or told.phase
 
 
 class Course:
@@ -76,7 +78,7 @@ class Course:
         if member.progress == progress:
             return
         if member.progress is not None:
-            self._patience.progressed(member.phase, now - member.progress_at)
+            self._patience.progressed(member.doing, now - member.progress_at)
         member.progress, member.progress_at = progress, now
         place = order_of(Position(progress.epoch, Phase(progress.phase), progress.step))
         self._first = place if self._first is None else self._first
@@ -88,16 +90,19 @@ class Course:
         self.save_seconds = message.seconds
 
     def stalled(self, members: list[Member], now: float) -> Cause | None:
-        """The cause, if a member has made no progress for longer than its phase is given.
+        """The cause, if a member has made no progress for longer than what is being done is given.
 
-        All stall when one does; it is the one that has begun the fewest tickets.
+        All stall when one does; it is the one that has begun the fewest tickets. And all wait while one does
+        what takes long: the chief alone writes the state, for one, and the others are in the next step.
         """
         running = [(worker, member) for worker, member in enumerate(members) if not member.finished]
+        limit = max((self._patience.limit(member.doing) for _, member in running), default=0.0)
         for _, member in running:
             silent = now - member.progress_at
-            if silent > self._patience.limit(member.phase):
+            if silent > limit:
                 begun = [(each.progress.begun if each.progress else 0, worker) for worker, each in running]
-                return cause.of_stall(min(begun)[1], member.phase.value, silent)
+                last = min(begun)[1]
+                return cause.of_stall(last, members[last].doing, silent)
         return None
 
     def record(self, attempt: int, kind: CauseKind, found: Cause | None = None) -> AttemptRecord:

@@ -1,8 +1,9 @@
 """Runs what blocks, one thing after the other, beside the event loop."""
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 
 from trainer.contract.exit_codes import ExitCode
 from trainer.storage import PermissionDeniedError, StorageError
@@ -13,7 +14,7 @@ RETRY_SECONDS = 1.0
 """Pause before a store that failed is tried again."""
 
 PATIENCE_SECONDS = 120.0
-"""How long a store may fail before the leader gives up."""
+"""How long a store may fail, or be silent, before the leader gives up."""
 
 
 class StoreEffects:
@@ -22,12 +23,18 @@ class StoreEffects:
     Args:
         records: The run's records.
         report: Takes the answers, in the event loop.
+        patience: Seconds that the store may fail or be silent.
     """
 
-    def __init__(self, records: AttemptRecords, report: Callable[[events.Event], None]) -> None:
+    def __init__(
+        self,
+        records: AttemptRecords,
+        report: Callable[[events.Event], None],
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._records = records
         self._report = report
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._patience = patience
         self._running: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
@@ -41,25 +48,43 @@ class StoreEffects:
         """Waits until all actions are done, or until `seconds` have passed."""
         if self._running:
             await asyncio.wait(set(self._running), timeout=seconds)
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _carry_out(self, action: events.Action) -> None:
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + PATIENCE_SECONDS
+        give_up_at = loop.time() + self._patience
         async with self._turn:
             while True:
                 try:
-                    answer = await loop.run_in_executor(self._thread, self._do, action)
+                    answer = await asyncio.wait_for(self._in_thread(action), give_up_at - loop.time())
                     break
                 except PermissionDeniedError as error:
                     answer = events.StoreFailed(ExitCode.NO_PERMISSION, str(error))
                     break
+                except TimeoutError:
+                    what = f"the storage has not answered for {self._patience:g} s: {self._records.url}"
+                    answer = events.StoreFailed(ExitCode.CRASH, what)
+                    break
                 except StorageError as error:
                     answer = events.StoreFailed(ExitCode.CRASH, str(error))
-                    if loop.time() > give_up_at:
+                    if loop.time() + RETRY_SECONDS > give_up_at:
                         break
                 await asyncio.sleep(RETRY_SECONDS)
         self._report(answer)
+
+    def _in_thread(self, action: events.Action) -> asyncio.Future[events.Event]:
+        answer: Future[events.Event] = Future()
+        # Nobody can call it back: whoever has stopped waiting just does not hear it.
+        answer.set_running_or_notify_cancel()
+
+        def work() -> None:
+            try:
+                answer.set_result(self._do(action))
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+                answer.set_exception(error)
+
+        # A daemon, and not of a pool: a call that never returns must not keep this process from its end.
+        threading.Thread(target=work, name="store", daemon=True).start()
+        return asyncio.wrap_future(answer)
 
     def _do(self, action: events.Action) -> events.Event:
         match action:

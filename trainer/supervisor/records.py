@@ -23,6 +23,7 @@ class AttemptRecords:
     """
 
     def __init__(self, run_directory: str) -> None:
+        self.url = run_directory
         self._run = RunDirectory(run_directory)
         self._store: Store = open_store(run_directory)
 

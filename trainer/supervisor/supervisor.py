@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.link_messages import Hello, LinkMessage, MemberReady, Wish
-from trainer.contract.messages import Ended, Failed, Message, Stop, Supervise
+from trainer.contract.messages import Alive, Ended, Failed, Message, Stop, Supervise
 from trainer.supervisor import events
 from trainer.supervisor import member as own
 from trainer.supervisor.channel import MessageChannel
@@ -23,6 +23,9 @@ from trainer.supervisor.stage import Stage
 from trainer.supervisor.worker import WorkerProcesses, training_command
 
 TICK_SECONDS = 0.25
+
+ALIVE_SECONDS = 2.0
+"""How often a supervisor shows whoever started it that it is neither frozen nor stuck."""
 
 _LAST_WORD_SECONDS = 5.0
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -109,7 +112,11 @@ class Supervisor:
                 await self._starter.drained()
 
     async def _tick(self) -> None:
+        said_at = -ALIVE_SECONDS
         while True:
+            if self._loop.time() - said_at >= ALIVE_SECONDS:
+                said_at = self._loop.time()
+                self._starter.send(Alive(self._plan.worker))
             self._perform(self._machine.ticked(self._loop.time()))
             self._look_at_children()
             self._feed(events.Tick())

@@ -110,6 +110,7 @@ def test_a_ready_from_before_the_attempt_is_not_about_the_next_one() -> None:
         ([(0, Exited(1, None, 6)), (1, Exited(1, 70, None, USER))], 1, "failure", "ValueError"),
         ([(0, Exited(1, None, 11)), (1, Exited(1, 1, None, PEER))], 0, "failure", "SIGSEGV"),
         ([(0, Exited(1, 3, None)), (1, Exited(1, 1, None, PEER))], 0, "failure", "exited with 3"),
+        ([(1, Exited(1, 0, None)), (0, Exited(1, 1, None, PEER))], 1, "failure", "ended without a result"),
         ([(0, Exited(1, None, 9, note="frozen")), (1, Exited(1, 1, None, PEER))], 0, "disruption", "frozen"),
     ],
 )
@@ -309,3 +310,33 @@ def test_the_worker_furthest_behind_is_named_when_nothing_moves() -> None:
     assert (record.worker, record.kind) == (1, CauseKind.FAILURE)
     assert "no progress" in record.error
     assert record.last == (0, 1, 4)
+
+
+def test_a_save_that_takes_long_is_no_hang_and_one_that_never_ends_is_told_as_such() -> None:
+    scene = running()
+    scene.say(0, link.MemberProgress(1, Progress(0, 0, "training", 4, 5, "training", saving=True)))
+    # The other one has nothing to write, and waits in the next step for the chief.
+    scene.say(1, link.MemberProgress(1, Progress(1, 0, "training", 4, 6, "training")))
+    scene.tick(1790)
+    assert scene.group.stage is Stage.RUNNING
+    scene.tick(20)
+    (record,) = scene.records
+    assert (record.worker, record.kind) == (0, CauseKind.FAILURE)
+    assert "while saving; the storage may hang" in record.error
+
+
+def test_long_saves_are_learned_from() -> None:
+    scene = running()
+    for step in range(2):
+        scene.say(0, link.MemberProgress(1, Progress(0, 0, "training", step, 5, "training", saving=True)))
+        scene.tick(300)
+        scene.say(0, link.MemberProgress(1, Progress(0, 0, "training", step, 5, "training")))
+    for worker in (0, 1):
+        saving = worker == 0
+        scene.say(
+            worker, link.MemberProgress(1, Progress(worker, 0, "training", 4, 5, "training", saving=saving))
+        )
+    scene.tick(2900)
+    assert scene.group.stage is Stage.RUNNING
+    scene.tick(200)
+    assert scene.group.stage is not Stage.RUNNING
