@@ -3,7 +3,15 @@
 from dataclasses import dataclass, field, replace
 
 from trainer.contract.attempts import CauseKind
-from trainer.contract.messages import AttemptEnded, Failed, LeftOff, Message, Progress, Started
+from trainer.contract.messages import (
+    AttemptEnded,
+    AttemptStarted,
+    Failed,
+    LeftOff,
+    Message,
+    Progress,
+    Started,
+)
 from trainer.contract.position import Phase
 
 _PHASES = [phase.value for phase in Phase]
@@ -102,6 +110,7 @@ class RestartLog:
     _reached: Place | None = None
     _begun: Place | None = None
     _began: float | None = None
+    _attempt_since: bool = False
     _fresh: set[int] = field(default_factory=set)
     _first: dict[int, Place] = field(default_factory=dict)
 
@@ -120,6 +129,8 @@ class RestartLog:
             case AttemptEnded() if message.kind not in _ON_PURPOSE:
                 cause = Restart(message.error, message.worker, message.failure, message.retried)
                 return self._interrupted(cause, now)
+            case AttemptStarted():
+                self._attempt_since = True
             case Started():
                 self._fresh.add(message.worker)
             case LeftOff():
@@ -133,10 +144,11 @@ class RestartLog:
     def _interrupted(self, cause: Restart, now: float) -> Restart | None:
         self._fresh.clear()
         self._first.clear()
-        if self._began is not None and self.restarts[-1].failure is None and cause.failure is None:
+        told = self._began is not None and self.restarts[-1].failure is None and not self._attempt_since
+        if told and cause.failure is None:
             # A consequence, or the same thing seen from another side.
             return None
-        self._began = now
+        self._began, self._attempt_since = now, False
         found = replace(cause, reached=self._reached, begun=self._begun)
         self.restarts.append(found)
         return found

@@ -44,6 +44,18 @@ def test_an_exception_in_a_step_of_training_is_the_users(tmp_path: Path) -> None
     assert "Failed: worker" in ended.output
 
 
+def test_data_that_differ_between_the_workers_end_the_run_at_once(tmp_path: Path) -> None:
+    data = DATA.replace("return (x[:32]", "x = x[: 40 - context.worker]\n        return (x[:32]").replace(
+        "x[32:], y[32:]", "x[32:], y[32:len(x)]"
+    )
+    ended = run(write(tmp_path / "experiment", data=data), tmp_path / "runs")
+    assert ended.code == 65, ended.output
+    assert "number of rows of worker 0: 8" in ended.output
+    assert "number of rows of worker 1: 7" in ended.output
+    assert "Traceback" not in ended.output
+    assert os.listdir(ended.directory / "attempts") == ["1"]
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -106,6 +118,24 @@ def test_a_worker_that_dies_at_its_start_for_ever_ends_the_run_within_its_budget
     ended = run(write(tmp_path / "experiment", model=model), tmp_path / "runs", "--workers", "1")
     assert ended.code == 70, ended.output
     assert "killed by SIGKILL" in ended.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
+def test_code_that_exits_well_before_the_end_fails_the_run_within_two_attempts(
+    leave: str, tmp_path: Path
+) -> None:
+    model = f"""
+        import os, sys
+
+        def build(parameters):
+            {leave}
+    """
+    ended = run(write(tmp_path / "experiment", model=model), tmp_path / "runs", "--workers", "1")
+    assert ended.code == 70, ended.output
+    expected = "SystemExit: 0" if leave.startswith("sys") else "ended without a result"
+    assert sum(line.startswith("interrupted: ") for line in ended.output.splitlines()) == 2, ended.output
+    assert expected in ended.output.splitlines()[-1]
+    assert sorted(os.listdir(ended.directory / "attempts")) == ["1", "2"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

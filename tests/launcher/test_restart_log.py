@@ -1,5 +1,5 @@
 from launcher.restart_log import Place, Restart, RestartLog
-from trainer.contract.messages import AttemptEnded, Failed, LeftOff, Origin, Progress, Started
+from trainer.contract.messages import AttemptEnded, AttemptStarted, Failed, LeftOff, Origin, Progress, Started
 
 DISRUPTED = AttemptEnded(1, "disruption", 1, "killed by SIGKILL")
 
@@ -57,6 +57,14 @@ def test_what_one_death_brings_about_is_one_interruption() -> None:
         2.0,
         0,
     )
+
+
+def test_an_attempt_that_dies_before_its_first_step_is_an_interruption_of_its_own() -> None:
+    log = RestartLog(1)
+    for attempt in (1, 2, 3):
+        log.told(AttemptStarted(attempt), attempt)
+        assert log.told(AttemptEnded(attempt, "failure", 0, "exited with 0"), attempt + 0.5) is not None
+    assert [restart.cause for restart in log.restarts] == ["exited with 0"] * 3
 
 
 def test_the_same_bug_again_is_another_interruption_that_is_not_retried() -> None:
