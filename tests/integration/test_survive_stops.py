@@ -97,6 +97,39 @@ def test_a_launcher_that_is_killed_leaves_nothing_and_the_run_goes_on(tmp_path: 
     assert [int(row["epoch"]) for row in rows(resumed)] == list(range(30))
 
 
+TAKE_OVER = """
+    import json, pathlib, keras
+
+    class TakeOver(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 3:
+                taken = pathlib.Path(DIRECTORY, "attempts", "2", "taken")
+                taken.parent.mkdir(exist_ok=True)
+                taken.write_text("{}")
+
+    def make():
+        return TakeOver()
+"""
+
+
+def test_an_attempt_that_was_taken_over_ends_and_commits_nothing_more(tmp_path: Path) -> None:
+    experiment = slow_experiment(tmp_path / "experiment")
+    directory = tmp_path / "runs" / "small" / "a-run"
+    # As another leader does; from inside, so that it is known which saves come after it.
+    code = TAKE_OVER.replace("\n    ", "\n").replace("DIRECTORY", repr(str(directory)))
+    (experiment / "take_over.py").write_text(code)
+    options = ["callbacks.custom=[callbacks.py:make, take_over.py:make]", "checkpoint.every={epochs: 1}"]
+    ended = run(experiment, tmp_path / "runs", *(word for each in options for word in ("--set", each)))
+    assert ended.code == 76, ended.output
+    steps = [int(each.parent.name.split("-")[0]) for each in directory.glob("checkpoints/*/manifest.json")]
+    assert steps
+    assert max(steps) < 16
+    assert "epoch 12/30" not in ended.output
+    assert not (directory / "result.json").exists()
+    assert not (directory / "attempts" / "1" / "ended").exists()
+    assert "Traceback" not in ended.output
+
+
 def test_a_run_that_is_being_trained_is_left_alone(tmp_path: Path) -> None:
     experiment = slow_experiment(tmp_path / "experiment")
     first = subprocess.Popen(

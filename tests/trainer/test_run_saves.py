@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from trainer import fit
+from trainer.checkpoint import FencedError
 from trainer.contract.checkpointing import CheckpointSpec
 from trainer.contract.position import Phase, Position
 from trainer.contract.run_directory import CheckpointId, RunDirectory
@@ -29,10 +30,14 @@ class Killed(Exception):
 class Recorder(Listener):
     def __init__(self) -> None:
         self.committed_ones: list[CheckpointId] = []
+        self.errors: list[Exception] = []
         self.resumed_at: LoopState | None = None
 
     def committed(self, checkpoint: CheckpointId, seconds: float) -> None:
         self.committed_ones.append(checkpoint)
+
+    def failed(self, checkpoint: CheckpointId, error: Exception) -> None:
+        self.errors.append(error)
 
     def resumed(self, state: LoopState, checkpoint: CheckpointId, notes: Any) -> None:
         self.resumed_at = replace(state)
@@ -126,3 +131,22 @@ def test_a_save_falls_due_in_the_middle_of_a_validation(tmp_path: Path, every: A
     assert after.resumed_at is not None
     assert after.resumed_at.position == last
     assert_same(resumed, undisturbed)
+
+
+def test_training_ends_at_the_ticket_after_it_is_found_that_a_later_attempt_was_taken(tmp_path: Path) -> None:
+    store, paths = open_store(str(tmp_path)), RunDirectory(str(tmp_path))
+    gate = Asking()
+    begun: list[Position] = []
+
+    def begin(position: Position) -> Command:
+        begun.append(position)
+        if position == Position(0, Phase.VALIDATING, 1):
+            store.create(paths.attempt_taken(2), b"{}")
+        return Command.CONTINUE
+
+    gate.begin = begin  # type: ignore[method-assign]
+    with pytest.raises(FencedError, match="attempt 1 is over"):
+        train(tmp_path, 1, gate, {"steps": 2})
+    # Saved at step 2; the save of step 4 meets the later attempt, and the next ticket is the last.
+    assert [each.name for each in (tmp_path / "checkpoints").glob("*/manifest.json")] == ["manifest.json"]
+    assert begun[-1] == Position(1, Phase.TRAINING, 2)
