@@ -15,6 +15,7 @@ SET ?=
 KILLS ?= 40
 SEED ?= 1
 MODEL ?= digits
+FROZEN ?=
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -36,9 +37,9 @@ validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher")
 	$(BIN)/pytest $(ARGS)
 
-chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard) and compares (SEED, WORKERS, ARGS)
+chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard, hard16) and compares (SEED, WORKERS, FROZEN)
 	@$(BIN)/python -m tests.chaos --kills "$(KILLS)" --seed "$(SEED)" --model "$(MODEL)" \
-		$(if $(WORKERS),--workers "$(WORKERS)") $(ARGS)
+		$(if $(WORKERS),--workers "$(WORKERS)") $(if $(FROZEN),--frozen "$(FROZEN)") $(ARGS)
 
 lint: $(READY) ## Checks style, formatting, types and layers
 	$(BIN)/ruff check .

@@ -5,7 +5,6 @@
 
 import argparse
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -16,13 +15,26 @@ from launcher.experiment import load_experiment
 from launcher.local_group import Outcome
 from launcher.local_ports import HeldPorts
 from launcher.stored_run import StoredRun, code_digests, digest
-from tests.chaos.assault import Aim, Assault, Kill, draw_aims
+from tests.chaos.assault import Assault, Kill, draw_aims
 from tests.chaos.comparison import differences
+from tests.chaos.table import HEADER, LEGEND, UNEXPLAINED, row, why_untouched
 from trainer.contract.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = {"digits": ROOT / "experiments" / "digits", "hard": Path(__file__).parent / "experiments" / "hard"}
+HARD = Path(__file__).parent / "experiments" / "hard"
+MODELS: dict[str, tuple[Path, tuple[str, ...]]] = {
+    "digits": (ROOT / "experiments" / "digits", ()),
+    "hard": (HARD, ()),
+    "hard16": (HARD, ("training.parameters.policy=mixed_float16",)),
+}
+"""Folder and settings of each."""
+
 MOST_KILLS_IN_A_RUN = 10
+AIMED_SHARE = 0.25
+"""Fewer kills inside of a save or an epoch's end prove too little."""
+
+MEANT_FROM = 10
+"""Of fewer kills no share is asked."""
 
 
 def main() -> int:
@@ -33,6 +45,7 @@ def main() -> int:
     parser.add_argument("--model", choices=MODELS, default="digits")
     parser.add_argument("--epochs", type=int, help="instead of the experiment's own")
     parser.add_argument("--every", type=int, default=17, help="steps between two checkpoints")
+    parser.add_argument("--frozen", type=float, default=6.0, help="seconds of the longest SIGSTOP")
     parser.add_argument("--storage", help="where the runs are kept; a temporary folder if not given")
     options = parser.parse_args()
     if options.storage:
@@ -50,6 +63,8 @@ def chaos(options: argparse.Namespace, storage: str) -> int:
         print("\n".join([*watched.output, f"the undisturbed run failed: {outcome}"]))
         return 1
     print(f"undisturbed run of {options.model}: {time.monotonic() - began:.1f} s", flush=True)
+    steps = steps_per_epoch(undisturbed, options)
+    print(HEADER, flush=True)
     source = random.Random(options.seed)
     aims = draw_aims(options.kills, source)
     made: list[Kill] = []
@@ -58,9 +73,8 @@ def chaos(options: argparse.Namespace, storage: str) -> int:
         number += 1
         share = aims[len(made) : len(made) + MOST_KILLS_IN_A_RUN]
         directory = RunDirectory(f"{undisturbed.rpartition('/')[0]}/disturbed-{number}")
-        assault = Assault(list(share), options.workers, directory.checkpoints, source)
+        assault = Assault(list(share), options.workers, directory.checkpoints, source, options.frozen)
         found, outcome = run(options, storage, f"disturbed-{number}", assault)
-        steps = steps_per_epoch(undisturbed, options)
         for kill in assault.kills:
             print(row(len(made) + 1, kill, steps), flush=True)
             made.append(kill)
@@ -68,23 +82,36 @@ def chaos(options: argparse.Namespace, storage: str) -> int:
         if outcome.exit_code == 0:
             told = differences(undisturbed, found)
         failed += bool(told)
-        verdict = "equal to the undisturbed run" if not told else "DIFFERENT:\n  " + "\n  ".join(told)
-        print(f"run {number}: {len(assault.kills)} kills, {verdict}", flush=True)
+        equal = "equal to the undisturbed run" if not told else "DIFFERENT:\n  " + "\n  ".join(told)
+        print(f"run {number}: {len(assault.kills)} kills, {equal}", flush=True)
         if told:
             print("\n".join(f"  | {line}" for line in assault.output[-60:]))
         if not assault.kills:
             print("no kill was possible in this run")
             return 1
+    print(LEGEND)
+    return verdict(made, failed, number)
+
+
+def verdict(made: list[Kill], failed: int, runs: int) -> int:
+    """Prints what all of it has shown; 0 only if that is what it was to show."""
     aimed = sum(kill.phase in ("save", "epoch_end", "averaging") for kill in made)
-    verdict = "all runs equal" if not failed else f"{failed} of {number} runs DIFFERENT"
-    print(f"{len(made)} kills, {aimed} of them in a save or an epoch's end, in {number} runs: {verdict}")
-    return int(bool(failed))
+    unexplained = sum(kill.restart is None and why_untouched(kill) == UNEXPLAINED for kill in made)
+    problems = [f"{failed} of {runs} runs DIFFERENT"] if failed else []
+    if unexplained:
+        problems.append(f"{unexplained} kills without effect and without a reason")
+    if len(made) >= MEANT_FROM and aimed < AIMED_SHARE * len(made):
+        problems.append(f"TOO FEW kills in a save or an epoch's end, less than {AIMED_SHARE:.0%}")
+    said = "; ".join(problems) or "all runs equal"
+    print(f"{len(made)} kills, {aimed} of them in a save or an epoch's end, in {runs} runs: {said}")
+    return int(bool(problems))
 
 
 def run(options: argparse.Namespace, storage: str, name: str, assault: Assault) -> tuple[str, Outcome]:
     """One run from its first process to its last; its directory and how it ended."""
-    folder = MODELS[options.model]
+    folder, settings_of_model = MODELS[options.model]
     settings = [
+        *settings_of_model,
         f"workers={options.workers}",
         f"checkpoint.every={{steps: {options.every}}}",
         *([] if options.epochs is None else [f"training.epochs={options.epochs}"]),
@@ -115,19 +142,6 @@ def steps_per_epoch(undisturbed: str, options: argparse.Namespace) -> int:
     assert newest is not None
     assert result is not None
     return newest[0].step // result["epochs"]
-
-
-def row(number: int, kill: Kill, steps: int) -> str:
-    """One kill in a line of the table."""
-    who = f"{kill.role} of {'chief' if kill.worker == 0 else f'worker {kill.worker}'}"
-    what = signal.Signals(kill.number).name + (f" {kill.frozen_seconds:.1f} s" if kill.frozen_seconds else "")
-    wait = "no restart" if kill.seconds is None else f"{kill.seconds:5.2f} s"
-    lost = ""
-    if kill.begun is not None and kill.resumed is not None:
-        lost = f"{max(0, kill.begun.steps_before(steps) - kill.resumed.steps_before(steps))} steps"
-    aim = "" if kill.aim is Aim.ANY else kill.aim
-    place = f"{kill.phase:<12} {aim:<10}"
-    return f"{number:>3}  {kill.moment:6.2f} s  {who:<24} {what:<14} {place} {wait:>10}  {lost}"
 
 
 if __name__ == "__main__":

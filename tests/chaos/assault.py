@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from launcher.restart_log import Place, Restart
+from launcher.restart_log import Restart
 from trainer.contract.messages import Message, Progress, Started
 
 AIM_SECONDS = 8.0
@@ -35,6 +35,8 @@ SHARES = {Aim.SAVE: 0.25, Aim.EPOCH_END: 0.2, Aim.VALIDATION: 0.1, Aim.START_UP:
 _PHASES = {Aim.EPOCH_END: ("epoch_end", "averaging"), Aim.VALIDATION: ("validating",)}
 _ROLES = {"training": 0.55, "supervisor": 0.3, "standby": 0.15}
 _SIGNALS = {signal.SIGKILL: 0.6, signal.SIGTERM: 0.2, signal.SIGSTOP: 0.2}
+_SHORT_SECONDS = (0.5, 6.0)
+_LONG_SHARE = 0.3
 
 
 @dataclass
@@ -44,9 +46,9 @@ class Kill:
     Attributes:
         moment: Seconds since the run began.
         phase: What the victim's worker was doing; `save` where a checkpoint was being written.
-        seconds: To the first new step of all; None where it had no effect on training.
-        begun: The furthest place that any worker had begun before.
-        resumed: The place that training went on from.
+        frozen_seconds: How long the victim was stopped, with SIGSTOP.
+        restart: What followed; None where training was not interrupted.
+        over: Whether training was over before anything could follow.
     """
 
     moment: float
@@ -56,9 +58,8 @@ class Kill:
     number: int
     phase: str
     frozen_seconds: float = 0.0
-    seconds: float | None = None
-    begun: Place | None = None
-    resumed: Place | None = None
+    restart: Restart | None = None
+    over: bool = False
 
 
 def draw_aims(kills: int, source: random.Random) -> list[Aim]:
@@ -72,8 +73,16 @@ def draw_aims(kills: int, source: random.Random) -> list[Aim]:
 class Assault(threading.Thread):
     """A view of a run that also shoots at it, from a thread of its own, until the run or the aims end."""
 
-    def __init__(self, aims: list[Aim], workers: int, checkpoints: str, source: random.Random) -> None:
+    def __init__(
+        self,
+        aims: list[Aim],
+        workers: int,
+        checkpoints: str,
+        source: random.Random,
+        longest_freeze: float = _SHORT_SECONDS[1],
+    ) -> None:
         super().__init__(daemon=True)
+        self._longest_freeze = longest_freeze
         self.kills: list[Kill] = []
         self.output: list[str] = []
         self._aims = aims
@@ -85,6 +94,7 @@ class Assault(threading.Thread):
         self._doing: dict[int, str] = {}
         self._stepped: set[int] = set()
         self._went_on: list[Restart] = []
+        self._awaiting: list[tuple[Kill, int]] = []
         self._down = False
         self._over = False
         self._began = time.monotonic()
@@ -125,6 +135,7 @@ class Assault(threading.Thread):
             self._over = True
             self._changed.notify_all()
         self.join()
+        self._settle()
 
     # Shots at it.
 
@@ -179,7 +190,7 @@ class Assault(threading.Thread):
         worker = self._source.randrange(self._workers)
         role = _draw(_ROLES, self._source)
         number = _draw(_SIGNALS, self._source)
-        frozen = self._source.uniform(0.5, 6.0) if number == signal.SIGSTOP else 0.0
+        frozen = draw_freeze(self._longest_freeze, self._source) if number == signal.SIGSTOP else 0.0
         victim = self._process(role, worker)
         if victim is None:
             time.sleep(0.01)
@@ -207,8 +218,10 @@ class Assault(threading.Thread):
             return None
 
     def _await_effect(self, kill: Kill) -> None:
+        """Waits until training has gone on, except where the next kill is to strike before that."""
         with self._changed:
             known = len(self._went_on)
+            self._awaiting.append((kill, known))
             following = self._aims[0] if self._aims else None
             if following is Aim.START_UP:
                 return
@@ -217,9 +230,30 @@ class Assault(threading.Thread):
                 timeout=EFFECT_SECONDS + kill.frozen_seconds,
             )
             self._changed.wait_for(lambda: self._over or not self._down)
-            if len(self._went_on) > known:
-                restart = self._went_on[-1]
-                kill.seconds, kill.begun, kill.resumed = restart.seconds, restart.begun, restart.resumed
+            self._settle()
+
+    def _settle(self) -> None:
+        """Says of every kill that was waited for what followed it."""
+        for kill, known in self._awaiting:
+            kill.over = self._over or kill.phase == "train_end"
+            if len(self._went_on) > known and acts(kill):
+                kill.restart = self._went_on[known]
+        self._awaiting.clear()
+
+
+def acts(kill: Kill) -> bool:
+    """Whether it is a training process or a supervisor that the signal does something to."""
+    return kill.role == "supervisor" or (kill.role == "training" and kill.number != signal.SIGTERM)
+
+
+def draw_freeze(longest: float, source: random.Random) -> float:
+    """Seconds of a freeze: a short one that may go unnoticed, or, some of them, up to the longest."""
+    shortest, middle = _SHORT_SECONDS
+    if longest <= middle:
+        return source.uniform(shortest, longest)
+    return (
+        source.uniform(middle, longest) if source.random() < _LONG_SHARE else source.uniform(shortest, middle)
+    )
 
 
 def _draw(weights: dict, source: random.Random):

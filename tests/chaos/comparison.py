@@ -2,15 +2,17 @@
 
 import csv
 import json
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
 
 from trainer.contract.run_directory import RunDirectory
 
+_FRAME_BYTES = 16
 _TIMES = ("seconds", "examples_per_second")
 
 
@@ -79,7 +81,7 @@ def _scalars(run: RunDirectory) -> dict[str, list[tuple[int, float]]]:
     root = Path(run.tensorboard)
     found: dict[str, list[tuple[int, float]]] = {}
     for path in sorted(root.rglob("*tfevents*")):
-        for event in EventFileLoader(str(path)).Load():
+        for event in _events(path.read_bytes()):
             for value in event.summary.value:
                 plugin = value.metadata.plugin_data.plugin_name
                 if plugin == "scalars" and not value.tag.endswith("_seconds"):
@@ -89,3 +91,19 @@ def _scalars(run: RunDirectory) -> dict[str, list[tuple[int, float]]]:
                     )
                     found.setdefault(key, []).append((event.step, number))
     return {key: sorted(pairs) for key, pairs in found.items()}
+
+
+def _events(data: bytes) -> Iterator[Event]:
+    """The events of a file; TensorBoard's own reader would import TensorFlow for it.
+
+    A record that was not written to its end is the last one, as it is for TensorBoard.
+    """
+    place = 0
+    while place + _FRAME_BYTES <= len(data):
+        # Length, its checksum, content, its checksum.
+        (length,) = struct.unpack_from("<Q", data, place)
+        begin = place + 12
+        place = begin + length + 4
+        if place > len(data):
+            return
+        yield Event.FromString(data[begin : begin + length])

@@ -1,4 +1,4 @@
-"""A callback that keeps a state of its own and lets it act on training: forgotten, it would show."""
+"""Callbacks: one acts on training by a state of its own, the other logs how the loss is scaled."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,10 @@ import keras
 
 
 class WarmRestarts(keras.callbacks.Callback):
-    """Raises the learning rate again after every fifth epoch that did not beat the average of all before."""
+    """Raises the learning rate again after every fifth epoch that did not beat the average of all before.
+
+    Were its state forgotten, the weights would show it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,6 +37,24 @@ class WarmRestarts(keras.callbacks.Callback):
         self.disappointments = int(state["disappointments"])
 
 
-def make() -> keras.callbacks.Callback:
+class ScaleLog(keras.callbacks.Callback):
+    """Adds to the logs how the loss is scaled, and how many steps were not skipped for an overflow."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Adds both, where the loss is scaled at all."""
+        optimizer = self.model.optimizer
+        if logs is not None and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            logs["loss_scale"] = float(optimizer.dynamic_scale)
+            logs["steps_taken"] = float(optimizer.inner_optimizer.iterations)
+
+    def state(self) -> dict[str, Any]:
+        """None: what it logs is the optimizer's."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Has nothing to restore."""
+
+
+def make() -> list[keras.callbacks.Callback]:
     """Called once on every worker."""
-    return WarmRestarts()
+    return [WarmRestarts(), ScaleLog()]
