@@ -44,8 +44,8 @@ class ScaleLog(keras.callbacks.Callback):
         """Adds both, where the loss is scaled at all."""
         optimizer = self.model.optimizer
         if logs is not None and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            logs["loss_scale"] = float(optimizer.dynamic_scale)
-            logs["steps_taken"] = float(optimizer.inner_optimizer.iterations)
+            logs["loss_scale"] = float(optimizer.dynamic_scale.numpy())
+            logs["steps_taken"] = float(optimizer.inner_optimizer.iterations.numpy())
 
     def state(self) -> dict[str, Any]:
         """None: what it logs is the optimizer's."""
