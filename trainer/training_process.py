@@ -25,7 +25,12 @@ from trainer.contract.training import Experiment
 from trainer.control import Control
 from trainer.failure import describe
 from trainer.last_ticket import LastTicket
-from trainer.lifeline import die_with_parent, guard_group
+from trainer.lifeline import (
+    die_with_parent,
+    guard_group,
+    leave_sigterm_to_supervisor,
+    restore_sigterm_in_forks,
+)
 from trainer.threads import pin_environment, thread_count
 from trainer.tickets import StopRequested
 
@@ -47,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_parent(options.parent)
     channel = socket.socket(fileno=options.channel)
     channel.set_inheritable(False)
+    leave_sigterm_to_supervisor()
     guard_group(channel)
+    restore_sigterm_in_forks()
     faulthandler.enable()
     message = _read_message(channel)
     last_ticket = None
