@@ -1,7 +1,7 @@
 """A group of supervisors, their links, store and training processes, in one thread under a drawn schedule."""
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,29 @@ from trainer.supervisor.group import Group
 from trainer.supervisor.stage import Stage
 
 GOOD = {0, 143}
+FENCED = 76
+
+
+@dataclass
+class Store:
+    """What lies in the run directory; several worlds may share it, each with a leader of its own.
+
+    Attributes:
+        taken: Numbers of attempts, ascending.
+        ended: How attempts ended.
+        result: Whether the run has one.
+        saved: Checkpoints committed.
+        started: Attempts that a leader has started.
+    """
+
+    taken: list[int] = field(default_factory=list)
+    ended: dict[int, AttemptRecord] = field(default_factory=dict)
+    result: bool = False
+    saved: int = 0
+    started: set[int] = field(default_factory=set)
+
+    def is_fenced(self, attempt: int) -> bool:
+        return max(self.taken, default=0) > attempt
 
 
 @dataclass
@@ -37,6 +60,7 @@ class Training:
     in_ticket: bool = False
     acting: Release | None = None
     held: Hold | Release | None = None
+    ended: bool = False
     finished: bool = False
     stopped: bool = False
     dying: bool = False
@@ -45,20 +69,28 @@ class Training:
 
 
 class World:
-    """Everything; `step` does one drawn thing and checks what must always hold."""
+    """Everything; `step` does one drawn thing and checks what must always hold.
 
-    def __init__(self, seed: int, workers: int, tickets: int, faults: int) -> None:
+    Attributes:
+        seen: How often a schedule came to what it is meant to come to.
+    """
+
+    def __init__(
+        self, seed: int, workers: int, tickets: int, faults: int, store: Store | None = None
+    ) -> None:
         self.draw = random.Random(seed)
+        self.alone = store is None
+        self.store = store or Store()
+        self.seen: Counter[str] = Counter()
+        # All faults early, or spread over the run and its end.
+        self.rate = self.draw.choice([0.15, 0.05, 0.02])
+        # Tickets that may be handed to the device while a peer has not begun them.
+        self.ahead = self.draw.choice([0, 0, 1, 3])
         self.workers = workers
         self.tickets = tickets
         self.faults = faults
         self.now = 0.0
-        self.taken: list[int] = []
-        self.ended: dict[int, AttemptRecord] = {}
-        self.result = False
-        self.saved = 0
         self.stop_asked = False
-        self.started: set[int] = set()
         self.codes: dict[int, int] = {}
         self.members: list[own.MemberMachine | None] = [None] * workers
         self.trainings: list[Training | None] = [None] * workers
@@ -92,7 +124,7 @@ class World:
                 found.append((f"start supervisor {worker}", lambda w=worker: self._start(w)))
                 continue
             found += self._enabled_of(worker)
-        if self.faults and self.draw.random() < 0.15:
+        if self.faults and self.draw.random() < self.rate:
             found = [("fault", self._fault)]
         return found
 
@@ -103,7 +135,7 @@ class World:
         if self.to_leader[worker] and self.group is not None:
             found.append((f"to leader from {worker}", lambda: self._deliver_up(worker)))
         if self.late[worker] and self.linked[worker]:
-            found.append((f"late from {worker}", lambda: self._up(worker, self.late[worker].popleft())))
+            found.append((f"late from {worker}", lambda: self._arrive_late(worker)))
         if self.to_member[worker] and self.linked[worker]:
             found.append((f"to member {worker}", lambda: self._deliver_down(worker)))
         training = self.trainings[worker]
@@ -172,10 +204,12 @@ class World:
             match action:
                 case events.Send():
                     if isinstance(action.message, link.StartAttempt) and action.worker == 0:
-                        assert action.message.attempt not in self.started, "an attempt has one leader"
-                        self.started.add(action.message.attempt)
+                        assert action.message.attempt not in self.store.started, "an attempt has one leader"
+                        self.store.started.add(action.message.attempt)
                     if isinstance(action.message, Release):
                         self._check_release(action.message)
+                    if isinstance(action.message, Hold):
+                        self._note_hold(self.trainings[action.worker])
                     if self.linked[action.worker]:
                         self.to_member[action.worker].append(action.message)
                 case events.ReadAttempts():
@@ -186,13 +220,19 @@ class World:
                     self.replies.append(lambda a=action: self._record(a.record))
                 case events.CheckFence():
                     self.replies.append(
-                        lambda a=action: events.FenceChecked(a.attempt, max(self.taken) > a.attempt)
+                        lambda a=action: events.FenceChecked(a.attempt, self.store.is_fenced(a.attempt))
                     )
                 case events.ExitLeader():
                     self.leader_exit = action
                     machine = self.members[0]
                     assert machine is not None
                     self._perform(0, machine.abort(action.exit_code, action.reason))
+
+    def _note_hold(self, training: Training | None) -> None:
+        begun = None if training is None else training.begun
+        self.seen["hold at start-up"] += begun == 0
+        self.seen["hold at the last ticket"] += begun == self.tickets - 1
+        self.seen["hold behind the last gate"] += begun == self.tickets
 
     def _check_release(self, release: Release) -> None:
         for training in self.trainings:
@@ -226,6 +266,13 @@ class World:
     def _up(self, worker: int, message: Any) -> None:
         if self.linked[worker]:
             self.to_leader[worker].append(message)
+            if self.draw.random() < 0.15:
+                self.late[worker].append(message)
+
+    def _arrive_late(self, worker: int) -> None:
+        message = self.late[worker].popleft()
+        self.seen[f"late {type(message).__name__}"] += 1
+        self.to_leader[worker].append(message)
 
     def _exited(self, worker: int, action: own.ExitMember) -> None:
         assert self.trainings[worker] is None, "no supervisor leaves anything behind"
@@ -243,15 +290,19 @@ class World:
             self._leave(0, ending.exit_code if ending else 143)
 
     def _leave(self, worker: int, code: int) -> None:
-        assert code in GOOD, f"worker {worker} exits with {code}"
+        assert code in GOOD or (code == FENCED and not self.alone), f"worker {worker} exits with {code}"
         if code == 0:
-            assert self.result, "nobody exits with 0 before the run has finished"
+            assert self.store.result, "nobody exits with 0 before the run has finished"
         # One that was asked to leave comes back; after a stop, nobody does.
-        if code == 0 or self.stop_asked:
+        if code in (0, FENCED) or self.stop_asked:
             self.codes[worker] = code
         self._gone(worker)
 
     def _deliver_up(self, worker: int) -> None:
+        assert self.group is not None
+        held = self.group._round
+        if held is not None and isinstance(self.to_leader[worker][0], link.Request):
+            self.seen["request before a release" if held.target is None else "request after a release"] += 1
         self._feed(events.Said(worker, self.to_leader[worker].popleft()))
 
     def _deliver_down(self, worker: int) -> None:
@@ -265,23 +316,23 @@ class World:
         self._feed(self.replies.popleft()())
 
     def _read(self) -> events.AttemptsRead:
-        for attempt in self.taken:
-            self.ended.setdefault(attempt, AttemptRecord(attempt, CauseKind.UNKNOWN))
-        records = tuple(self.ended[attempt] for attempt in self.taken)
-        return events.AttemptsRead(records, max(self.taken, default=0), self.result)
+        for attempt in self.store.taken:
+            self.store.ended.setdefault(attempt, AttemptRecord(attempt, CauseKind.UNKNOWN))
+        records = tuple(self.store.ended[attempt] for attempt in self.store.taken)
+        return events.AttemptsRead(records, max(self.store.taken, default=0), self.store.result)
 
     def _take(self, attempt: int) -> events.Event:
-        if max(self.taken, default=0) >= attempt:
+        if max(self.store.taken, default=0) >= attempt:
             return events.AttemptRefused(attempt)
-        self.taken.append(attempt)
+        self.store.taken.append(attempt)
         return events.AttemptTaken(attempt)
 
     def _record(self, record: AttemptRecord) -> events.EndRecorded:
         assert "no progress" not in record.error, "patience running out is no way of going on"
-        fenced = max(self.taken) > record.attempt
+        fenced = self.store.is_fenced(record.attempt)
         if not fenced:
-            self.ended.setdefault(record.attempt, record)
-        return events.EndRecorded(record.attempt, fenced, self.result)
+            self.store.ended.setdefault(record.attempt, record)
+        return events.EndRecorded(record.attempt, fenced, self.store.result)
 
     # Training processes.
 
@@ -307,10 +358,10 @@ class World:
             self._act_together(worker, training)
         elif training.in_ticket:
             peers = self._peers(training.attempt)
-            if len(peers) == self.workers and all(peer.begun >= training.begun for peer in peers):
+            if len(peers) == self.workers and all(p.begun + self.ahead >= training.begun for p in peers):
                 training.in_ticket = False
                 place = Progress(
-                    worker, 0, "training", self.saved + training.begun, training.begun, "training"
+                    worker, 0, "training", self.store.saved + training.begun, training.begun, "training"
                 )
                 self._say(worker, place)
         else:
@@ -319,19 +370,31 @@ class World:
     def _begin(self, worker: int, training: Training) -> None:
         if training.begun == 0 and training.held is None and self.draw.random() < 0.5:
             self._say(worker, Ready(worker, 1, 1, "CPU"))
-        if isinstance(training.held, Hold):
-            return
+        if training.begun in (0, self.tickets - 1, self.tickets) and self.draw.random() < 0.1:
+            # A save asked for at the first gate, at the last one, or behind it.
+            self._ask(worker, Wish.SAVE)
         if training.begun >= self.tickets:
-            if worker == 0:
-                self.result = True
-            training.finished = True
-            self._say(worker, Finished(worker, {} if worker == 0 else None))
+            # Behind the last gate no hold is felt.
+            self._end(worker, training)
+        elif isinstance(training.held, Hold):
+            return
         elif isinstance(training.held, Release) and training.begun >= training.held.target:
             assert training.begun == training.held.target
             training.acting, training.held = training.held, None
         else:
             training.begun += 1
             training.in_ticket = True
+
+    def _end(self, worker: int, training: Training) -> None:
+        """The last collective, then on the chief the result, and only then the word of it."""
+        peers = self._peers(training.attempt)
+        if len(peers) < self.workers or any(peer.begun < self.tickets for peer in peers):
+            return
+        if worker == 0 and not training.ended:
+            training.ended = self.store.result = True
+            return
+        training.finished = True
+        self._say(worker, Finished(worker, {} if worker == 0 else None))
 
     def _act_together(self, worker: int, training: Training) -> None:
         peers = self._peers(training.attempt)
@@ -345,14 +408,24 @@ class World:
         ]
         if len(reached) < self.workers:
             return
-        self.saved += 1
+        if worker == 0 and self.store.is_fenced(training.attempt):
+            # Nothing can be committed any more, and the chief's process ends at once.
+            self.seen["fenced commit"] += 1
+            self._bury(worker, FENCED, None)
+            return
+        self.store.saved += 1
         training.acting = None
-        self._say(worker, Saved(training.attempt, release.id, self.saved))
+        self._say(worker, Saved(training.attempt, release.id, self.store.saved))
         if release.action is Action.STOP:
             training.stopped = True
         else:
             training.begun += 1
             training.in_ticket = True
+
+    def _ask(self, worker: int, wish: Wish) -> None:
+        machine = self.members[worker]
+        assert machine is not None
+        self._perform(worker, machine.asked(wish, self.now))
 
     def _say(self, worker: int, message: Any) -> None:
         machine = self.members[worker]
@@ -360,6 +433,7 @@ class World:
         self._perform(worker, machine.child_said(message))
 
     def _bury(self, worker: int, code: int | None, signal: int | None) -> None:
+        self.seen["death in a hold"] += self.group is not None and self.group._round is not None
         self.trainings[worker] = None
         machine = self.members[worker]
         assert machine is not None
