@@ -332,6 +332,11 @@ class Alive:
 
 
 @dataclass(frozen=True)
+class Save:
+    """Save at one agreed place and go on; where nothing is running there is nothing newer to save."""
+
+
+@dataclass(frozen=True)
 class AttemptStarted:
     """The leader has started an attempt on all workers."""
 
@@ -379,7 +384,7 @@ class Ended:
 Message = (
     Assignment | Prepare | Hold | Release | Leave | Started | Warm | Ready | Progress | LeftOff
     | EpochFinished | Held | Reached | Saved | Committed | Finished | Failed
-    | Supervise | Stop | Alive | AttemptStarted | AttemptEnded | Ended
+    | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.link_messages import Hello, LinkMessage, MemberReady, Wish
-from trainer.contract.messages import Alive, Ended, Failed, Message, Stop, Supervise
+from trainer.contract.messages import Alive, Ended, Failed, Message, Save, Stop, Supervise
 from trainer.supervisor import events
 from trainer.supervisor import member as own
 from trainer.supervisor.channel import MessageChannel
@@ -248,8 +248,9 @@ class Supervisor:
         self._perform(self._machine.asked(Wish.LEAVE, self._loop.time()))
 
     def _starter_said(self, message: Message) -> None:
-        if isinstance(message, Stop):
-            self._perform(self._machine.asked(Wish.STOP, self._loop.time()))
+        wishes = {Stop: Wish.STOP, Save: Wish.SAVE}
+        if (wish := wishes.get(type(message))) is not None:
+            self._perform(self._machine.asked(wish, self._loop.time()))
 
     def _starter_gone(self) -> None:
         self._perform(self._machine.abort(ExitCode.CRASH, "whoever started this supervisor is gone"))

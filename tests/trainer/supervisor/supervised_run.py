@@ -40,9 +40,14 @@ class SupervisedRun:
     """All supervisors of one run.
 
     Attributes:
+        program: What starts a supervisor.
+        patience: Seconds that something is waited for, unless told otherwise.
         heard: (seconds, worker, message), in the order heard.
         exits: (worker, exit status), in order.
     """
+
+    program = (sys.executable, str(Path(__file__).with_name("fake_supervisor.py")))
+    patience = 30.0
 
     def __init__(self, directory: Path, workers: int, restart: bool = True, **parameters: Any) -> None:
         self.directory = directory
@@ -78,8 +83,7 @@ class SupervisedRun:
         # From the main thread or not: the parent-death signal follows the thread, so it is kept alive below.
         process = subprocess.Popen(
             [
-                sys.executable,
-                str(Path(__file__).with_name("fake_supervisor.py")),
+                *self.program,
                 "--channel",
                 str(theirs.fileno()),
                 "--parent",
@@ -112,12 +116,16 @@ class SupervisedRun:
         }
         return Supervise(**{**plan, **self.overrides})
 
+    def tell(self, worker: int, message: Message) -> None:
+        self.channels[worker].sendall(encode(message))
+
     def stop(self) -> None:
         for channel in self.channels.values():
             channel.sendall(encode(Stop()))
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    def wait_for(self, condition: Callable[[], Any], seconds: float | None = None) -> Any:
         """Waits for what the supervisors say or do; fails with all that was heard if it does not come."""
+        seconds = self.patience if seconds is None else seconds
         deadline = time.monotonic() + seconds
         with self.changed:
             while not (found := condition()):
@@ -158,7 +166,8 @@ class SupervisedRun:
 
         self.wait_for(trains)
 
-    def wait_until_finished(self, seconds: float = 60.0) -> None:
+    def wait_until_finished(self, seconds: float | None = None) -> None:
+        seconds = 2 * self.patience if seconds is None else seconds
         self.wait_for(lambda: len(self.final_exits()) == self.workers, seconds)
 
     def final_exits(self) -> dict[int, int]:
