@@ -48,6 +48,7 @@ def missing_names() -> list[str]:
         (model.layers[0], ("_non_trainable_variables",)),
         (keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()), ("check_finite", "inner_optimizer")),
         (keras.callbacks.Callback.on_epoch_end, ("_is_default",)),
+        (keras.callbacks.TensorBoard(), ("_writers",)),
         (keras.metrics.Accuracy(), ("_direction",)),
         (loss_module, ("scale_loss_for_distribution", "unscale_loss_for_distribution")),
         (tf.distribute.get_strategy().extended, ("call_for_each_replica", "update")),

@@ -97,6 +97,21 @@ def test_a_launcher_that_is_killed_leaves_nothing_and_the_run_goes_on(tmp_path: 
     assert [int(row["epoch"]) for row in rows(resumed)] == list(range(30))
 
 
+def test_another_number_of_workers_is_refused_and_goes_on_inexactly_when_accepted(tmp_path: Path) -> None:
+    experiment = slow_experiment(tmp_path / "experiment", deterministic=True)
+    ended, output, _ = stop_after_an_epoch(experiment, tmp_path / "runs", signal.SIGINT)
+    assert ended == 130, output
+    refused = run(experiment, tmp_path / "runs", "--workers", "1")
+    assert refused.code == 78, refused.output
+    assert "it could go on, but no longer to the same bits" in refused.output
+    assert "spec.workers: 2 -> 1" in refused.output
+    accepted = run(experiment, tmp_path / "runs", "--workers", "1", "--accept-changes")
+    assert accepted.code == 0, accepted.output
+    assert "exact no longer promised: workers changed from 2 to 1" in accepted.output
+    assert "exact no longer promised: replicas changed from 2 to 1" in accepted.output
+    assert [int(row["epoch"]) for row in rows(accepted)] == list(range(30))
+
+
 TAKE_OVER = """
     import json, pathlib, keras
 

@@ -64,7 +64,8 @@ def restore_callbacks(
             they are.
 
     Returns:
-        For people: the states that no callback took, and the callbacks that found none.
+        For people: the states that no callback took, the callbacks that found none, and what could not be
+        restored.
     """
     notes: list[str] = []
     left = dict(states)
@@ -82,7 +83,7 @@ def restore_callbacks(
         if stateful:
             callback.restore(join(state, arrays))
         elif adapter is not None:
-            adapter.restore(callback, join(state, arrays))
+            notes += adapter.restore(callback, join(state, arrays))
     notes += [f"the state of callback {name} is dropped: there is no such callback any more" for name in left]
     return notes
 

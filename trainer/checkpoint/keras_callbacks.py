@@ -9,6 +9,10 @@ from typing import Any
 
 import keras
 
+from trainer.checkpoint.keras_files import csv_state, cut_event_files, event_file_sizes, restore_csv
+
+_COUNTERS = ("_global_train_batch", "_global_test_batch", "_previous_epoch_iterations")
+
 State = dict[str, Any]
 
 
@@ -19,12 +23,12 @@ class Adapter:
     Attributes:
         kind: The callback's class.
         state: Gives nested plain values and arrays.
-        restore: Sets what `state` gave; called after `on_train_begin`.
+        restore: Sets what `state` gave, after `on_train_begin`; returns what it could not do, for people.
     """
 
     kind: type
     state: Callable[[Any], State]
-    restore: Callable[[Any, Mapping[str, Any]], None]
+    restore: Callable[[Any, Mapping[str, Any]], list[str]]
 
 
 def adapter_of(callback: Any) -> Adapter | None:
@@ -36,32 +40,22 @@ def _attributes(kind: type, *names: str) -> Adapter:
     def state(callback: Any) -> State:
         return {name: getattr(callback, name) for name in names if hasattr(callback, name)}
 
-    def restore(callback: Any, values: Mapping[str, Any]) -> None:
+    def restore(callback: Any, values: Mapping[str, Any]) -> list[str]:
         for name, value in values.items():
             setattr(callback, name, value)
+        return []
 
     return Adapter(kind, state, restore)
 
 
-def _csv_state(callback: Any) -> State:
-    if callback.csv_file is None or callback.csv_file.closed:
-        return {"text": None, "keys": None}
-    callback.csv_file.flush()
-    with open(callback.filename, newline="") as file:
-        return {"text": file.read(), "keys": callback.keys}
+def _tensorboard_state(callback: Any) -> State:
+    return {name: getattr(callback, name) for name in _COUNTERS} | {"files": event_file_sizes(callback)}
 
 
-def _restore_csv(callback: Any, values: Mapping[str, Any]) -> None:
-    """Writes the file as it was, whatever `on_train_begin` and later epochs made of it."""
-    if callback.csv_file is None or values["text"] is None:
-        return
-    callback.csv_file.seek(0)
-    callback.csv_file.truncate()
-    callback.csv_file.write(values["text"])
-    callback.csv_file.flush()
-    callback.keys = values["keys"]
-    callback.writer = None
-    callback.append_header = not values["text"]
+def _restore_tensorboard(callback: Any, values: Mapping[str, Any]) -> list[str]:
+    for name in _COUNTERS:
+        setattr(callback, name, values[name])
+    return cut_event_files(callback, values["files"])
 
 
 _ADAPTERS = (
@@ -74,7 +68,7 @@ _ADAPTERS = (
         "_last_batch_seen",
         "_batches_seen_since_last_saving",
     ),
-    _attributes(keras.callbacks.TensorBoard, "_global_train_batch", "_global_test_batch"),
+    Adapter(keras.callbacks.TensorBoard, _tensorboard_state, _restore_tensorboard),
     _attributes(keras.callbacks.History, "epoch", "history"),
-    Adapter(keras.callbacks.CSVLogger, _csv_state, _restore_csv),
+    Adapter(keras.callbacks.CSVLogger, csv_state, restore_csv),
 )

@@ -1,15 +1,21 @@
 import csv
 import json
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.util import tensor_util
 
 from trainer.callbacks import BestModels, CSVLog, EarlyStopping, ReduceLROnPlateau
 from trainer.checkpoint.callback_states import ForgottenState, callback_states, named, restore_callbacks
 from trainer.checkpoint.keras_callbacks import adapter_of
 
+ROOT = Path(__file__).parents[3]
 ROWS = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
 
 
@@ -150,6 +156,7 @@ def test_elsewhere_than_on_the_chief_nothing_is_written(tmp_path):
         keras.callbacks.ReduceLROnPlateau(),
         keras.callbacks.ModelCheckpoint("x.keras"),
         keras.callbacks.History(),
+        keras.callbacks.TensorBoard("no-such-directory", write_graph=False),
     ],
 )
 def test_the_installed_keras_has_the_attributes(callback):
@@ -162,8 +169,66 @@ def test_the_installed_keras_has_the_attributes(callback):
         "ReduceLROnPlateau": 3,
         "ModelCheckpoint": 4,
         "History": 2,
+        "TensorBoard": 4,
     }
     assert len(before) == expected[type(callback).__name__]
+
+
+TENSORBOARD = """
+import json, os, sys
+from tests.trainer.checkpoint.test_callback_states import *
+folder = sys.argv[1]
+run = Run([keras.callbacks.TensorBoard(folder, update_freq=1)])
+for number in (0, 1):
+    run.epoch(number, LOSSES[number])
+with open(f"{folder}/state.json", "w") as file:
+    json.dump(callback_states(run.callbacks)[0], file)
+# What comes after the checkpoint, into the files that are there and into one that is not.
+run.call("on_test_begin", {})
+run.call("on_test_end", {"loss": -9.0})
+run.epoch(2, -9.0)
+callback_states(run.callbacks)
+os._exit(1)
+"""
+
+
+def scalars_in(folder):
+    """Run, tag, step and value of every scalar, as often as it is there."""
+    return sorted(
+        (path.parent.name, value.tag, event.step, float(tensor_util.make_ndarray(value.tensor)))
+        for path in folder.glob("*/events.*")
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "scalars" or value.tag.startswith(("epoch", "batch"))
+    )
+
+
+def test_the_event_files_of_kerass_tensorboard_hold_each_scalar_once_after_a_kill(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir()
+    ended = subprocess.run([sys.executable, "-c", TENSORBOARD, str(killed)], cwd=ROOT, check=False)
+    assert ended.returncode == 1
+    assert any(value == -9.0 for *_, value in scalars_in(killed))
+    resumed = Run([keras.callbacks.TensorBoard(killed, update_freq=1)])
+    states = json.loads((killed / "state.json").read_text())
+    assert restore_callbacks(resumed.callbacks, states, {}, is_chief=True) == []
+    undisturbed = Run([keras.callbacks.TensorBoard(whole, update_freq=1)])
+    for run, numbers in ((undisturbed, range(4)), (resumed, (2, 3))):
+        for number in numbers:
+            run.epoch(number, LOSSES[number])
+        run.call("on_train_end", {})
+    found = scalars_in(whole)
+    assert len(found) > 8
+    assert scalars_in(killed) == found
+
+
+def test_files_that_cannot_be_cut_are_told(tmp_path):
+    csv_logger = keras.callbacks.CSVLogger("gs://bucket/log.csv", append=True)
+    tensorboard = keras.callbacks.TensorBoard("gs://bucket/logs")
+    states, arrays = stored([csv_logger, tensorboard])
+    notes = restore_callbacks([csv_logger, tensorboard], states, arrays, is_chief=True)
+    assert notes[0].startswith("CSVLogger's file gs://bucket/log.csv is not on this machine")
+    assert notes[1].startswith("TensorBoard's directory gs://bucket/logs is not on this machine")
 
 
 class Counting(keras.callbacks.Callback):
