@@ -7,10 +7,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks import command_line, fresh_processes, machine
+from benchmarks import command_line, fresh_processes, machine, recovery, stall
 from benchmarks.comparison import Comparison
 from benchmarks.processes import run_group
 from benchmarks.report import Results, Section, duration, render
@@ -39,7 +39,7 @@ Measured = dict[str, object]
 def _one_process(workload: str, pairs: int, plan: Plan) -> Measured:
     arguments = [workload, "--pairs", str(plan.choose(pairs)), *_quick(plan)]
     (report,) = run_group("benchmarks.one_process", arguments)
-    found = [Comparison(**{**c, "ours": tuple(c["ours"]), "theirs": tuple(c["theirs"])}) for c in report]
+    found = list(map(Comparison.load, report))
     return {"comparisons": found, "profile": _profile(workload, found, plan)}
 
 
@@ -80,6 +80,41 @@ def _callbacks(workload: str, plan: Plan) -> Measured:
     return {"tables": [rows], "notes": [f"An epoch with the callbacks on took {duration(epoch)}."]}
 
 
+def _stall(plan: Plan) -> Measured:
+    return stall.measure(plan.choose(7), plan.quick)
+
+
+def _recovery(plan: Plan) -> Measured:
+    return recovery.measure(plan.choose(4), plan.quick)
+
+
+def _position(plan: Plan) -> Measured:
+    (report,) = run_group("benchmarks.data_position", ["--pairs", str(plan.choose(7)), *_quick(plan)])
+    return {"comparisons": list(map(Comparison.load, report))}
+
+
+def _cadence(plan: Plan) -> Measured:
+    found, notes = [], []
+    for workload, label, pairs in (("tiny", "tiny steps", 5), ("25m", "25M parameters", 3)):
+        arguments = [workload, "--pairs", str(plan.choose(pairs)), *_quick(plan)]
+        (report,) = run_group("benchmarks.cadence", arguments)
+        comparisons = map(Comparison.load, report["comparisons"])
+        found += [replace(each, figure=f"{label}: {each.figure}") for each in comparisons]
+        notes.append(f"{label}: {report['note']}")
+    return {"comparisons": found, "notes": notes}
+
+
+def _standby(plan: Plan) -> Measured:
+    del plan
+    (report,) = run_group("benchmarks.disturbed_run", [])
+    rows = [("Worker", *report["memory"][0])]
+    rows += [
+        (str(n), *(f"{v / 1e6:.0f} MB" for v in each.values())) for n, each in enumerate(report["memory"])
+    ]
+    note = "Proportional set size, with what processes share divided among them, while digits is trained."
+    return {"tables": [rows], "notes": [note]}
+
+
 def _quick(plan: Plan) -> list[str]:
     return ["--quick"] if plan.quick else []
 
@@ -93,6 +128,11 @@ _BENCHMARKS: dict[str, tuple[str, Callable[[Plan], Measured]]] = {
     "command-line": ("The command line", _command_line),
     "callbacks-tiny": ("The callbacks' share of an epoch, tiny steps", partial(_callbacks, "tiny")),
     "callbacks-25m": ("The callbacks' share of an epoch, 25M parameters", partial(_callbacks, "25m")),
+    "stall": ("The stall of training by one checkpoint", _stall),
+    "recovery": ("Recovery from the kill of a training process", _recovery),
+    "position": ("Finding a place in the data again", _position),
+    "cadence": ("An epoch with checkpoints at the `auto` cadence", _cadence),
+    "standby": ("The memory of the standby", _standby),
 }
 
 

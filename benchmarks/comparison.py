@@ -1,9 +1,9 @@
 """Alternating pairs, and what is made of them."""
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from benchmarks.workloads import Timing
 
@@ -29,6 +29,11 @@ class Comparison:
     theirs: tuple[float, ...]
     target: float | None = None
     limit_seconds: float | None = None
+
+    @classmethod
+    def load(cls, value: Mapping[str, Any]) -> "Comparison":
+        """Reads what `asdict` made and JSON kept."""
+        return cls(**{**value, "ours": tuple(value["ours"]), "theirs": tuple(value["theirs"])})
 
     @property
     def ratios(self) -> tuple[float, ...]:

@@ -39,7 +39,7 @@ def run_group(module: str, arguments: Sequence[str], workers: int = 1) -> list[A
         reports = [Path(directory, f"{worker}.json") for worker in range(workers)]
         processes = []
         try:
-            for report, environment in zip(reports, _environments(workers), strict=True):
+            for report, environment in zip(reports, worker_environments(workers), strict=True):
                 command = [sys.executable, "-m", module, *arguments, "--report", str(report)]
                 with report.with_suffix(".log").open("wb") as log:
                     processes.append(
@@ -60,7 +60,8 @@ def run_group(module: str, arguments: Sequence[str], workers: int = 1) -> list[A
         return [json.loads(report.read_text()) for report in reports]
 
 
-def _environments(workers: int) -> list[Mapping[str, str]]:
+def worker_environments(workers: int) -> list[Mapping[str, str]]:
+    """The environment of each worker: more than one get a TF_CONFIG on 127.0.0.1 and a share of the cores."""
     base = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     base.pop(VARIABLE, None)
     if workers == 1:

@@ -39,11 +39,7 @@ class Section:
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> "Section":
         """Reads what `asdict` made and JSON kept."""
-        comparisons = [
-            Comparison(**{**c, "ours": tuple(c["ours"]), "theirs": tuple(c["theirs"])})
-            for c in value["comparisons"]
-        ]
-        return cls(**{**value, "comparisons": comparisons})
+        return cls(**{**value, "comparisons": list(map(Comparison.load, value["comparisons"]))})
 
 
 @dataclass

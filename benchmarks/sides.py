@@ -57,12 +57,13 @@ def stock_stack(directory: Path) -> list[Any]:
     ]
 
 
-def perdure_fit(run: Run) -> Timing:
-    """`trainer.fit` with the whole stack."""
+def perdure_fit(run: Run, saves: Any = None) -> Timing:
+    """`trainer.fit` with the whole stack; `saves` opens what keeps checkpoints, if anything does."""
     clock = EpochClock()
     model = run.workload.build(keras)
+    callbacks = [clock, *callback_stack(run.directory)]
     began = time.perf_counter()
-    fit(model, *run.train, seed=7, callbacks=[clock, *callback_stack(run.directory)], **_arguments(run))
+    fit(model, *run.train, seed=7, callbacks=callbacks, saves=saves, **_arguments(run))
     return timing(run.workload, clock.starts, time.perf_counter() - began)
 
 
