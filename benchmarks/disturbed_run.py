@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from benchmarks.processes import ROOT
-from benchmarks.timeline import FOLDER, Start, Timelines, wait_for
+from benchmarks.timeline import FIRST_STEP, FOLDER, Start, Timelines, wait_for
 from launcher import local
 from launcher.experiment import load_experiment
 from launcher.local_ports import HeldPorts
@@ -42,6 +42,7 @@ class Kill:
         noticed: When the attempt was ended.
         started: When the next one was started.
         completed: Training steps of the run that were completed before.
+        step_seconds: What one of them took in that attempt, epoch ends included.
         starts: Of the next attempt's processes, by worker.
     """
 
@@ -51,12 +52,13 @@ class Kill:
     noticed: float
     started: float
     completed: int
+    step_seconds: float
     starts: tuple[Start, ...]
 
     @property
     def seconds(self) -> float:
         """From the kill to the first new completed step of all."""
-        return max(start.end("first step") for start in self.starts) - self.killed
+        return max(start.end(FIRST_STEP) for start in self.starts) - self.killed
 
     @property
     def lost(self) -> int:
@@ -128,13 +130,20 @@ class _Shooter(threading.Thread):
         noticed, started = self._attempt_ended[attempt], self._attempt_started[attempt + 1]
         # The files outlive the processes: what was completed up to their end.
         completed = self._timelines.steps(starts)
-        return Kill(victim, standbys, killed, noticed, started, completed, following)
+        pace = step_seconds(starts, completed, killed)
+        return Kill(victim, standbys, killed, noticed, started, completed, pace, following)
 
     def _starts(self, attempt: int) -> tuple[Start, ...]:
         found: tuple[Start, ...] = wait_for(
             lambda: self._timelines.starts(attempt, WORKERS), f"the first step of attempt {attempt}"
         )
         return found
+
+
+def step_seconds(starts: Sequence[Start], completed: int, killed: float) -> float:
+    """Seconds of a step from the first one of these processes to their end."""
+    steps = completed - min(start.resumed for start in starts) - 1
+    return (killed - max(start.end(FIRST_STEP) for start in starts)) / max(1, steps)
 
 
 def _memory(starts: Sequence[Start]) -> list[dict[str, int]]:

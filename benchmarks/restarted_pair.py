@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.disturbed_run import EXPERIMENT, WORKERS, Kill
+from benchmarks.disturbed_run import EXPERIMENT, WORKERS, Kill, step_seconds
 from benchmarks.processes import ROOT, worker_environments
 from benchmarks.timeline import FOLDER, Start, Timelines, wait_for
 
@@ -39,8 +39,9 @@ def measure(victims: Sequence[int]) -> list[Kill]:
                 processes = _start(scratch, attempt + 1)
                 started = time.monotonic()
                 completed = timelines.steps(starts)
+                pace = step_seconds(starts, completed, killed)
                 starts = _first_steps(timelines, attempt + 1)
-                kills.append(Kill(victim, 0, killed, killed, started, completed, starts))
+                kills.append(Kill(victim, 0, killed, killed, started, completed, pace, starts))
         finally:
             _end(processes)
     return kills
