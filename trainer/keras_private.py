@@ -12,7 +12,6 @@ import keras
 import tensorflow as tf
 from keras.src.losses import loss as loss_module
 from keras.src.trainers.data_adapters import get_data_adapter
-from tensorflow.python.eager import context as eager_context
 
 CHECKED_KERAS = ("3.15.1", "3.16")
 CHECKED_TENSORFLOW = ("2.21.0", "2.22")
@@ -52,15 +51,9 @@ def missing_names() -> list[str]:
         (keras.callbacks.TensorBoard(), ("_writers",)),
         (keras.metrics.Accuracy(), ("_direction",)),
         (loss_module, ("scale_loss_for_distribution", "unscale_loss_for_distribution")),
-        (eager_context.context(), ("_context_handle",)),
         (tf.distribute.get_strategy().extended, ("call_for_each_replica", "update")),
     ]
     return [f"{owner!r}.{name}" for owner, names in expected for name in names if not hasattr(owner, name)]
-
-
-def has_eager_context() -> bool:
-    """Whether TensorFlow has opened its devices: MultiWorkerMirroredStrategy can only be made before."""
-    return eager_context.context()._context_handle is not None
 
 
 def build_symbolically(model: Any, batch: Any) -> None:

@@ -7,6 +7,7 @@ exit code. Told to `Prepare` first, it imports all that it will need and waits f
 
 import argparse
 import faulthandler
+import importlib
 import logging
 import os
 import socket
@@ -78,12 +79,9 @@ def _last_ticket(message: Prepare) -> LastTicket | None:
 
 
 def _prepare(message: Prepare) -> None:
-    """Imports all but the experiment's own code, so that a standby begins at once when it is needed."""
+    """Imports all that needs no experiment, so that a standby begins at once when it is needed."""
     pin_environment(os.environ, message.threads)
-    # Here and no earlier: it imports TensorFlow, which reads the environment only then.
-    from trainer.training_run import prepare  # noqa: PLC0415
-
-    prepare(message.modules)
+    importlib.import_module("trainer.training_run")
 
 
 def _read_message(channel: socket.socket) -> Message:

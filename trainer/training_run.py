@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 import tempfile
 import time
 import zipfile
@@ -18,14 +17,13 @@ from trainer.callbacks import BestModels, EarlyStopping, build_callbacks
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.messages import Assignment, Committed, Imported, Ready
+from trainer.contract.messages import Assignment, Committed, Ready
 from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
-from trainer.imports import import_ahead, imported_since
 from trainer.loop_state import LoopState
 from trainer.run_saves import Listener, Run, RunSaves
 from trainer.storage import AlreadyExistsError, open_store
@@ -33,11 +31,6 @@ from trainer.storage import AlreadyExistsError, open_store
 Strategy = Any
 
 _log = logging.getLogger(__name__)
-
-
-def prepare(modules: Sequence[str]) -> None:
-    """Imports ahead of a training what the experiment needs beside its own code; see `import_ahead`."""
-    import_ahead(modules)
 
 
 def train(
@@ -58,7 +51,6 @@ def train(
         SetupError: The experiment's code is not what Perdure needs, or the run exists already.
         Exception: Whatever the experiment's code raises.
     """
-    known = set(sys.modules)
     spec, folder, run = experiment.spec, Path(assignment.folder), RunDirectory(assignment.run_directory)
     _pin(spec.training, threads)
     strategy = create_strategy()
@@ -72,7 +64,6 @@ def train(
     control.send(Ready(topology.worker, topology.replicas, model.count_params(), _devices()))
 
     custom = _custom_callbacks(spec.callbacks, folder)
-    control.send(Imported(imported_since(known)))
     callbacks = build_callbacks(spec.callbacks, run, custom, validation is not None)
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)

@@ -1,4 +1,3 @@
-import json
 import os
 import random
 import signal
@@ -57,16 +56,6 @@ def test_a_killed_training_process_costs_one_attempt_and_no_state(tmp_path: Path
     assert min(left) >= 3
     assert seconds < 2
     print(f"killed to next attempt: {seconds:.3f} s")
-
-
-def test_a_standby_imports_what_the_training_process_before_needed(tmp_path: Path) -> None:
-    with SupervisedRun(tmp_path, 2, steps=400) as run:
-        for attempt in (1, 2):
-            run.wait_until_training(attempt, steps=3)
-            os.kill(run.training_pid(1), signal.SIGKILL)
-        run.wait_until_finished()
-    told = [json.loads((tmp_path / f"prepared-0-{attempt}").read_text()) for attempt in (1, 2, 3)]
-    assert told == [[], ["colorsys"], ["colorsys"]]
 
 
 @pytest.mark.parametrize("victim", [0, 1])

@@ -73,12 +73,10 @@ class Prepare:
     Attributes:
         threads: Threads of one operation, pinned before TensorFlow is imported.
         last_ticket: Descriptor of the page for `trainer.last_ticket`, inherited; None where there is none.
-        modules: Installed modules that the experiment imported when it was started before, in their order.
     """
 
     threads: int
     last_ticket: int | None = None
-    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,17 +124,6 @@ class Warm:
     """A standby has imported everything."""
 
     pid: int
-
-
-@dataclass(frozen=True)
-class Imported:
-    """The experiment's code is imported, and with it what it needs.
-
-    Attributes:
-        modules: Installed modules that were imported for it, in their order; for `Prepare`.
-    """
-
-    modules: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -395,7 +382,7 @@ class Ended:
 
 
 Message = (
-    Assignment | Prepare | Hold | Release | Leave | Started | Warm | Imported | Ready | Progress | LeftOff
+    Assignment | Prepare | Hold | Release | Leave | Started | Warm | Ready | Progress | LeftOff
     | EpochFinished | Held | Reached | Saved | Committed | Finished | Failed
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip

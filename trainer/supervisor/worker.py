@@ -6,16 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trainer.contract.messages import (
-    Assignment,
-    Imported,
-    LeftOff,
-    Message,
-    Prepare,
-    Progress,
-    Supervise,
-    Warm,
-)
+from trainer.contract.messages import Assignment, LeftOff, Message, Prepare, Progress, Supervise, Warm
 from trainer.contract.position import Phase
 from trainer.supervisor.processes import ChildProcess, Children
 from trainer.threads import thread_count
@@ -34,8 +25,6 @@ def training_command() -> list[str]:
 
 class WorkerProcesses:
     """One training process at a time, and one standby that takes its place in milliseconds.
-
-    A standby imports what the training process before told that the experiment needs, its own code left out.
 
     A new standby is started only once the training process trains, so that its import, seconds of computing,
     does not delay the restart it follows.
@@ -67,8 +56,6 @@ class WorkerProcesses:
         self._training: ChildProcess | None = None
         self._standby: ChildProcess | None = None
         self._standby_failures = 0
-        self._modules: dict[str, None] = {}
-        self._may_import_ahead = True
         self._held_port: socket.socket | None = None
         self._closing = False
         training = plan.experiment["spec"]["training"]
@@ -79,8 +66,7 @@ class WorkerProcesses:
         """Starts a standby, unless there is one."""
         if self._standby is None and not self._closing and self._standby_failures < _STANDBY_TRIES:
             self._standby = self._children.start(self._command, self._environment, self._hear)
-            modules = tuple(self._modules) if self._may_import_ahead else ()
-            self._standby.tell(Prepare(self._threads, self._standby.last_ticket.descriptor, modules))
+            self._standby.tell(Prepare(self._threads, self._standby.last_ticket.descriptor))
 
     def start(self, attempt: int, addresses: tuple[str, ...]) -> None:
         """Makes the standby the training process of an attempt; it may still have to import."""
@@ -160,21 +146,14 @@ class WorkerProcesses:
             self._standby_failures = 0
         if child is not self._training:
             return
-        if isinstance(message, Imported):
-            # A process that imported all of it ahead has nothing new to tell.
-            self._modules |= dict.fromkeys(message.modules)
-            return
         if isinstance(message, Progress) and message.phase != Phase.BUILDING:
             self.prepare()
         self._said(message)
 
     def _child_died(self, child: ChildProcess) -> None:
-        assert child.status is not None
-        if not child.warm and child.status > 0:
-            # Whatever it was that it could not import ahead, the next one can do without.
-            self._may_import_ahead = False
         if child is self._training:
             self._training = None
+            assert child.status is not None
             if (place := child.last_ticket.position) is not None:
                 self._said(LeftOff(self._plan.worker, place.epoch, place.phase, place.step))
             self._died(child.status)

@@ -16,7 +16,6 @@ from trainer.contract.messages import (
     Committed,
     Failed,
     Finished,
-    Imported,
     Message,
     Origin,
     Prepare,
@@ -173,9 +172,6 @@ def main() -> int:
     page = None if message.last_ticket is None else LastTicket(message.last_ticket)
     control = Control(channel, assignment.worker, assignment.attempt, time.monotonic, page)
     control.send(Started(assignment.worker, os.getpid()))
-    control.send(Imported(("colorsys",)))
-    prepared = Path(assignment.run_directory, f"prepared-{assignment.worker}-{assignment.attempt}")
-    prepared.write_text(json.dumps(message.modules))
     try:
         training = Training(assignment, control)
         training.run()
