@@ -29,6 +29,10 @@ _ENDING = {
 }
 
 
+_ASLEEP_SECONDS = 5.0
+"""A pass that takes so much longer than it was to wait: this process, and perhaps all, had been stopped."""
+
+
 class View(Protocol):
     """Who is told what happens, as it happens."""
 
@@ -141,7 +145,11 @@ class _Supervisors:
                 self._start(worker)
             following = self._group.next_time
             timeout = None if following is None else max(0.0, following - time.monotonic())
-            if any(key.fileobj is signals for key, _ in self._selector.select(timeout)):
+            ready = self._selector.select(timeout)
+            woke = time.monotonic()
+            if timeout is not None and woke - now > timeout + _ASLEEP_SECONDS:
+                self._group.slept(woke)
+            if any(key.fileobj is signals for key, _ in ready):
                 self._take_signals(signals)
             for process in list(self._running.values()):
                 self._pass_on(process)

@@ -70,6 +70,10 @@ class Group:
         if worker in self._heard:
             self._heard[worker] = now
 
+    def slept(self, now: float) -> None:
+        """This process was stopped itself: what was not heard meanwhile tells nothing of the supervisors."""
+        self._heard = dict.fromkeys(self._heard, now)
+
     def frozen(self, now: float) -> list[int]:
         """The supervisors that are to be killed, each named once; `exited` follows."""
         found = [worker for worker, when in self._heard.items() if now - when >= self.frozen_seconds]

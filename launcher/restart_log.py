@@ -131,6 +131,9 @@ class RestartLog:
                 return self._interrupted(cause, now)
             case AttemptStarted():
                 self._attempt_since = True
+                if self._began is None:
+                    # The one before was ended on purpose: how far it was says nothing of the next one's loss.
+                    self._begun = None
             case Started():
                 self._fresh.add(message.worker)
             case LeftOff():

@@ -4,7 +4,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -36,12 +36,17 @@ def held(path: str) -> Iterator[None]:
     descriptor = _locked(path)
     try:
         if descriptor is not None:
-            os.truncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+            # On a full disk the lock holds all the same; it only does not say whose it is.
+            with suppress(OSError):
+                os.truncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
         if descriptor is not None:
-            os.unlink(path)
+            with suppress(OSError):
+                # Somebody may have taken the file away, and somebody else made a new one.
+                if _is_at(descriptor, path):
+                    os.unlink(path)
             os.close(descriptor)
 
 

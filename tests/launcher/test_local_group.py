@@ -129,6 +129,13 @@ def test_a_supervisor_that_says_nothing_is_named_once() -> None:
     assert run.next_time == 100.0 + FROZEN_SECONDS
 
 
+def test_nobody_is_taken_for_frozen_after_everybody_was_stopped_together() -> None:
+    run = group()
+    run.slept(now=500.0)
+    assert run.frozen(500.0 + FROZEN_SECONDS - 1) == []
+    assert run.frozen(500.0 + FROZEN_SECONDS) == [0, 1]
+
+
 def test_nobody_waits_for_a_word_of_one_that_has_left() -> None:
     run = group(1)
     run.told(Ended(0, ExitCode.OK))

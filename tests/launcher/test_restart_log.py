@@ -45,6 +45,19 @@ def test_steps_repeated_are_counted_from_where_the_dead_processes_left_off() -> 
     assert log.restarts[0].begun == Place(3, 1, 30)
 
 
+def test_where_an_attempt_that_was_ended_on_purpose_left_off_counts_for_no_later_loss() -> None:
+    log = RestartLog(1)
+    log.told(LeftOff(0, 3, "training", 50), 1.0)
+    log.told(AttemptEnded(1, "stopped", None, "stopped on request", retried=True), 1.0)
+    log.told(AttemptStarted(2), 1.5)
+    log.told(progress(0, 3, "training", 90), 2.0)
+    log.told(DISRUPTED, 3.0)
+    log.told(AttemptStarted(3), 3.5)
+    log.told(Started(0, 1), 4.0)
+    log.told(progress(0, 3, "training", 60), 5.0)
+    assert [restart.repeated for restart in log.restarts] == [31]
+
+
 def test_what_one_death_brings_about_is_one_interruption() -> None:
     log = RestartLog(1)
     log.told(progress(0, 0, "training", 1), 0.5)

@@ -50,3 +50,17 @@ def test_where_no_lock_can_be_made_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with held(f"{tmp_path}/file/.a-run.lock"):
         pass
+
+
+def test_a_lock_whose_file_was_taken_away_is_released_in_silence(tmp_path: Path) -> None:
+    path = f"{tmp_path}/.a-run.lock"
+    with held(path):
+        os.unlink(path)
+
+
+def test_a_lock_never_takes_the_file_of_another_away(tmp_path: Path) -> None:
+    path = f"{tmp_path}/.a-run.lock"
+    with held(path):
+        os.unlink(path)
+        Path(path).write_text("another's")
+    assert Path(path).read_text() == "another's"

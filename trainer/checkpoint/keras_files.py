@@ -54,7 +54,10 @@ def event_file_sizes(callback: Any) -> dict[str, int]:
 
 
 def cut_event_files(callback: Any, sizes: Mapping[str, int]) -> list[str]:
-    """Takes out of a `TensorBoard`'s event files what was written after `event_file_sizes`."""
+    """Takes out of a `TensorBoard`'s event files what was written after `event_file_sizes`.
+
+    Whole files that are younger are renamed, so that TensorBoard does not read them.
+    """
     if not is_local(callback.log_dir):
         where = f"TensorBoard's directory {callback.log_dir} is not on this machine and cannot be cut"
         return [f"{where}: scalars after the checkpoint are in it twice; Perdure's own has each once"]
@@ -65,7 +68,8 @@ def cut_event_files(callback: Any, sizes: Mapping[str, int]) -> list[str]:
             # Never longer: what is missing of it does not come back as zeros.
             os.truncate(path, min(size, path.stat().st_size))
         elif not _is_of_this_process(path.name):
-            path.unlink()
+            # Set aside, not deleted: where runs share a directory, it may be another run's.
+            path.rename(path.with_name(f"replaced.{path.name.replace('tfevents', 'events')}"))
     return []
 
 
