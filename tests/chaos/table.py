@@ -45,6 +45,9 @@ def why_untouched(kill: Kill) -> str:
 
 
 def _lost(restart: Restart, steps_per_epoch: int) -> str:
+    if restart.begun is None and restart.reached is None:
+        # Killed while it was building: no ticket had begun.
+        return "0 steps"
     if restart.begun is None or restart.resumed is None:
         return "unknown: no supervisor was left that could look"
     begun, resumed = (place.steps_before(steps_per_epoch) for place in (restart.begun, restart.resumed))

@@ -44,6 +44,13 @@ def test_steps_lost_are_counted_over_epochs_and_columns_stand_below_their_heads(
     assert line.index("SIGKILL") == HEADER.index("signal")
 
 
+def test_what_was_killed_before_its_first_step_has_lost_none() -> None:
+    restart = Restart("x", 0, resumed=Place(0, 1, 0), seconds=1.0)
+    assert row(1, kill("training", KILL, restart=restart), 24).endswith(" 0 steps")
+    unseen = Restart("x", 0, reached=Place(0, 1, 3), resumed=Place(0, 1, 0), seconds=1.0)
+    assert "unknown" in row(1, kill("supervisor", KILL, restart=unseen), 24)
+
+
 @pytest.mark.parametrize(
     ("phases", "failed", "code", "said"),
     [
