@@ -1,0 +1,65 @@
+"""What decides the objects of a run: all that rendering is given, and nothing that it could look up."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainer.contract.training import Experiment
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)([.+-].*)?")
+
+
+@dataclass(frozen=True, order=True)
+class KubeVersion:
+    """Version of a Kubernetes server.
+
+    Attributes:
+        major: Its first number.
+        minor: Its second number.
+    """
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> "KubeVersion":
+        """Reads `1.37` or what a server says, such as `v1.37.2` or `v1.36.0-eks-1a2b3c`.
+
+        Raises:
+            ValueError: It is no version.
+        """
+        found = _VERSION.fullmatch(text.strip())
+        if found is None:
+            raise ValueError(f"not a version of Kubernetes, received {text!r}, expected such as 1.37")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+OLDEST = KubeVersion(1, 34)
+"""The oldest server that runs are rendered for: the first where `podReplacementPolicy` is stable."""
+
+NEWEST = KubeVersion(1, 37)
+"""The newest server that rendering was checked against; later ones get what it gets."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that decides a run on a cluster.
+
+    Attributes:
+        experiment: What is trained.
+        name: Name of the run.
+        namespace: Where its objects live.
+        code: Content by path of each file that travels with the experiment.
+        digest: Of the resolved experiment and these files; pods carry it, supervisors compare it.
+        image: What the pods run.
+    """
+
+    experiment: Experiment
+    name: str
+    namespace: str
+    code: Mapping[str, bytes]
+    digest: str
+    image: str
