@@ -174,6 +174,8 @@ class _Supervisors:
             leader=plan.leader,
             host=host,
             port=int(port),
+            group_wait=float(plan.experiment.spec.restart.group_wait),
+            max_failures=plan.experiment.spec.restart.max_failures,
             devices=self._devices[worker],
         )
 

@@ -45,9 +45,8 @@ class _Request:
         if self.workers is not None:
             given.append(f"workers={self.workers}")
         if self.storage is not None:
-            given.append(
-                f"storage.url={json.dumps(self.storage)}"
-            )  # quoted: a URL may hold what YAML would read
+            # Instead of all that the file says of storage; quoted, as a URL may hold what YAML would read.
+            given.append(f"storage={{url: {json.dumps(self.storage)}}}")
         return given
 
     def to_go_on(self, run: str) -> str:
@@ -111,7 +110,7 @@ def _plan(experiment: "Experiment", folder: str, run: str, addresses: tuple[str,
         experiment=experiment,
         folder=folder,
         name=run,
-        directory=f"{_absolute(experiment.spec.storage.url)}/{experiment.name}/{run}",
+        directory=f"{_absolute(experiment.spec.storage.local_url())}/{experiment.name}/{run}",
         addresses=tuple(workers),
         leader=leader,
         digest=digest(experiment.document(), code_digests(folder)),

@@ -33,3 +33,29 @@ STATUS_PORT = 7461
 
 PROGRESS_PREFIX = "perdure-progress "
 """Begins the lines of worker 0's log that hold the run's progress as JSON."""
+
+TRAINING_PORT = 7462
+"""Port of the training processes in the TF_CONFIG that the manifests show to people and foreign containers;
+the supervisors tell each other the ones that are used."""
+
+USER = 65532
+"""Numeric user and group of the image, which everything in a pod runs as."""
+CONTAINER = "trainer"
+"""Name of the container with the supervisor."""
+COMMAND = ("python", "-m", "trainer", "--pod")
+"""What that container runs; `python` is found by the image's PATH."""
+HOME_FOLDER = "/perdure/home"
+"""HOME, writable."""
+CACHE_FOLDER = "/perdure/cache"
+"""XDG_CACHE_HOME, writable: what a data function keeps, as long as the pod lives."""
+
+VOLUME_PREFIX = "perdure-"
+"""Begins the names of Perdure's own volumes."""
+SCRATCH_FOLDER = "/tmp"  # noqa: S108 - the pod's own
+"""Writable, and gone with the pod."""
+RESERVED_PLACES = ("/perdure/", f"{SCRATCH_FOLDER}/", "/dev/")
+"""Folders that no volume of a user's own may cover or lie in, each with a slash at its end."""
+RESERVED_VARIABLES = frozenset({"TF_CONFIG", "HOME", "XDG_CACHE_HOME"})
+"""Variables, beside those that begin with PERDURE_, that a user cannot set."""
+RESERVED_LABELS = frozenset({"app.kubernetes.io/name", "app.kubernetes.io/managed-by"})
+"""Labels and annotations, beside those that begin with perdure.dev/, that a user cannot set."""
