@@ -19,6 +19,8 @@ class ExitCode(IntEnum):
     """The command line or the experiment file is wrong."""
     DATA = 65
     """What a run should read cannot be used: no valid checkpoint, damaged or unusable data."""
+    UNAVAILABLE = 69
+    """The cluster does not answer; what runs on it goes on."""
     SOFTWARE = 70
     """The experiment's own code raised an exception, or the budget of failures is spent."""
     INCOMPLETE = 75
@@ -26,7 +28,7 @@ class ExitCode(IntEnum):
     FENCED = 76
     """Another leader has taken over the run; this one has written nothing since."""
     NO_PERMISSION = 77
-    """The storage refuses to be read or written."""
+    """The storage refuses to be read or written, or the cluster refuses what was asked of it."""
     CONFIG = 78
     """The run exists already, with another experiment or beyond what was asked for."""
     INTERRUPTED = 130
