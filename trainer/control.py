@@ -24,7 +24,7 @@ from trainer.gate import Command
 
 _INTERVAL_SECONDS = 0.25
 
-_COMMANDS = {Action.SAVE: Command.SAVE, Action.STOP: Command.STOP}
+_COMMANDS = {Action.SAVE: Command.SAVE, Action.STOP: Command.STOP, Action.FINISH: Command.FINISH}
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Control:
         self._begun = 0
         self._round: _Round | None = None
         self._acting: _Round | None = None
+        self.cut_short = False
         self._last: tuple[float, Position | None] = (float("-inf"), None)
         self._doing: Phase = Phase.BUILDING
         threading.Thread(target=self._listen, name="control", daemon=True).start()
@@ -88,6 +89,7 @@ class Control:
             changed, self._doing = self._doing is not position.phase, position.phase
         if acting is not None and acting.action is not None:
             self.send(Reached(self._attempt, acting.id))
+            self.cut_short = acting.action is Action.FINISH
             return _COMMANDS[acting.action]
         if changed and self._last[1] is not None:
             # What is being done now decides how long it may take.

@@ -131,7 +131,7 @@ class LastWord:
     traceback: str = ""
 
     def to_message(self) -> bytes:
-        """JSON of at most `LONGEST_LAST_WORD` bytes: the traceback is cut from its beginning, then the reason."""
+        """JSON of at most `LONGEST_LAST_WORD` bytes: of a long traceback the end is kept."""
         shown = replace(self, reason=self.reason[:1000], best=self.best[:10])
         data = _encode(shown)
         while len(data) > LONGEST_LAST_WORD and shown.traceback:
@@ -145,9 +145,10 @@ class LastWord:
     def from_message(cls, text: str) -> "LastWord | None":
         """Reads a termination message; None where it is something else, such as the tail of a log."""
         try:
-            return _read(cls, json.loads(text))
+            word: LastWord = _read(cls, json.loads(text))
         except ValueError:
             return None
+        return word
 
 
 def _encode(word: LastWord) -> bytes:
@@ -156,5 +157,7 @@ def _encode(word: LastWord) -> bytes:
 
 def _read(kind: type[Any], data: Any) -> Any:
     # Fields of a later version are ignored, those of an earlier one have defaults.
-    known = {name: data[name] for name in kind.__dataclass_fields__ if isinstance(data, Mapping) and name in data}
+    known = {
+        name: data[name] for name in kind.__dataclass_fields__ if isinstance(data, Mapping) and name in data
+    }
     return TypeAdapter(kind).validate_python(known)

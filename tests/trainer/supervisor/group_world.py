@@ -268,7 +268,7 @@ class World:
         for attempt in self.taken:
             self.ended.setdefault(attempt, AttemptRecord(attempt, CauseKind.UNKNOWN))
         records = tuple(self.ended[attempt] for attempt in self.taken)
-        return events.AttemptsRead(records, max(self.taken, default=0), self.result)
+        return events.AttemptsRead(records, max(self.taken, default=0), {} if self.result else None)
 
     def _take(self, attempt: int) -> events.Event:
         if max(self.taken, default=0) >= attempt:

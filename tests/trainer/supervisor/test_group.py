@@ -33,7 +33,7 @@ class Scene:
         self.workers = workers
         self.actions: list[events.Action] = []
         self.finished = self.fenced = False
-        self.feed(events.AttemptsRead(records, len(records), finished=False))
+        self.feed(events.AttemptsRead(records, len(records), result=None))
 
     def feed(self, event: events.Event) -> None:
         for action in self.group.handle(event, self.now):
@@ -249,7 +249,7 @@ def test_a_leader_that_starts_after_the_end_says_so_to_whoever_asks() -> None:
     scene.now, scene.actions, scene.workers = 0.0, [], 2
     scene.group = Group(2, 3, 900.0, 0.0)
     scene.feed(events.Joined(0, 0))
-    scene.feed(events.AttemptsRead((), 0, finished=True))
+    scene.feed(events.AttemptsRead((), 0, result={"status": "finished"}))
     scene.feed(events.Joined(1, 0))
     assert scene.sent(link.RunEnded)[-1][0] == 1
 
