@@ -22,6 +22,7 @@ class _Entry:
 _COMMANDS = {
     "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
     "validate": _Entry("launcher.commands.validate", "validate_command", "Checks an experiment file."),
+    "render": _Entry("launcher.commands.render", "render_command", "Prints a run's Kubernetes objects."),
     "schema": _Entry("launcher.commands.schema", "schema_command", "Prints the schema of experiment files."),
 }
 

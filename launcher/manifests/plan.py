@@ -43,18 +43,20 @@ OLDEST = KubeVersion(1, 34)
 NEWEST = KubeVersion(1, 37)
 """The newest server that rendering was checked against; later ones get what it gets."""
 
+RESTART_RULES = KubeVersion(1, 35)
+"""The first server that restarts single containers by their exit code without being told to."""
+
 
 @dataclass(frozen=True)
 class RunPlan:
     """Everything that decides a run on a cluster.
 
     Attributes:
-        experiment: What is trained.
+        experiment: What is trained, with the image in `spec.pod.image`.
         name: Name of the run.
         namespace: Where its objects live.
         code: Content by path of each file that travels with the experiment.
         digest: Of the resolved experiment and these files; pods carry it, supervisors compare it.
-        image: What the pods run.
     """
 
     experiment: Experiment
@@ -62,4 +64,14 @@ class RunPlan:
     namespace: str
     code: Mapping[str, bytes]
     digest: str
-    image: str
+
+    @property
+    def image(self) -> str:
+        """What the pods run.
+
+        Raises:
+            ValueError: The experiment was not given its image.
+        """
+        if self.experiment.spec.pod.image is None:
+            raise ValueError("a plan's experiment has its image in spec.pod.image")
+        return self.experiment.spec.pod.image
