@@ -114,7 +114,7 @@ class Kubectl:
 
     @contextmanager
     def watch(self, resource: str, selector: str, seconds: float) -> Iterator[Iterator[dict[str, Object]]]:
-        """Gives the objects by name as they are now, and then again after each change, for so many seconds."""
+        """Gives the objects by name as they are now, and again after each change, for so many seconds."""
         first = json.loads(self.run("get", "--raw", self.path(resource, labelSelector=selector)))
         query = {
             "labelSelector": selector,

@@ -1,6 +1,6 @@
 """What breaks pods from outside: a pod on every node that sees the node's processes, and kills some of them.
 
-`kubectl` cannot do what an OOM kill or a frozen machine does. The pods that it reaches into know nothing of it.
+`kubectl` cannot do what an OOM kill or a frozen machine does. The pods that are hit have no part in it.
 """
 
 import json

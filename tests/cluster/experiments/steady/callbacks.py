@@ -1,4 +1,4 @@
-"""A callback whose state takes a while to gather, where the environment says so: a save outlasts its notice."""
+"""A callback whose state takes a while to gather where the environment says so: a save outlasts its grace."""
 
 import os
 import time
