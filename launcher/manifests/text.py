@@ -11,7 +11,9 @@ from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-_MARKS = frozenset("\x7f\x85\xa0\u2028\u2029\ufeff")
+# Controls, line breaks of Unicode, byte order marks and surrogates: readers refuse, change or drop them.
+_ODD = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f]")
 _INDENT = "  "
 
 
@@ -51,18 +53,23 @@ def _entry(head: str, item: Any, indent: str) -> Iterator[str]:
         yield from _mapping(item, indent + _INDENT)
     elif isinstance(item, list | tuple) and item:
         yield head
-        for each in item:
-            yield from _item(each, indent)
+        yield from _items(item, indent)
     elif isinstance(item, str) and _is_block(item):
         yield from _block(head, item, indent)
     else:
         yield f"{head} {_scalar(item)}"
 
 
+def _items(items: Sequence[Any], indent: str) -> Iterator[str]:
+    for item in items:
+        yield from _item(item, indent)
+
+
 def _item(item: Any, indent: str) -> Iterator[str]:
     """Yields an entry of a list; what it holds stands behind the dash, further lines below that."""
-    if isinstance(item, Mapping) and item:
-        first, *rest = _mapping(item, indent + _INDENT)
+    if isinstance(item, Mapping | list | tuple) and item:
+        below = indent + _INDENT
+        first, *rest = _mapping(item, below) if isinstance(item, Mapping) else _items(item, below)
         yield f"{indent}- {first.removeprefix(indent + _INDENT)}"
         yield from rest
     else:
@@ -79,11 +86,10 @@ def _block(head: str, text: str, indent: str) -> Iterator[str]:
 
 def _is_block(text: str) -> bool:
     """Whether a literal block brings a text back as it is, with any reader."""
-    if "\n" not in text or text[0] in " \n" or not text.strip():
+    # What begins with a blank or a line break would need its indentation told.
+    if "\n" not in text or text[0] in " \t\n":
         return False
-    printable = all(c in "\n\t" or (c >= " " and c not in _MARKS) for c in text)
-    # Readers disagree on lines that begin with a tab, and on surrogates.
-    return printable and "\n\t" not in text and text[0] != "\t" and not re.search("[\ud800-\udfff]", text)
+    return _ODD.search(text) is None and _CONTROLS.search(text) is None
 
 
 def _key(key: Any) -> str:
@@ -98,4 +104,4 @@ def _scalar(value: Any) -> str:
     if isinstance(value, Mapping | list | tuple) and value:
         raise TypeError(f"not a scalar, received {value!r}")
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return "".join(f"\\u{ord(c):04x}" if c in _MARKS or "\ud800" <= c <= "\udfff" else c for c in text)
+    return _ODD.sub(lambda odd: f"\\u{ord(odd[0]):04x}", text)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from trainer.contract.fields import (
     Duration,
@@ -92,6 +92,9 @@ class RestartSpec(FrozenModel):
 
 class MetricsSpec(FrozenModel):
     """Who may read a run's metrics."""
+
+    # `from` is no name in Python; a file has no other name for it.
+    model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
 
     from_namespaces: Annotated[
         tuple[KubernetesName, ...],
