@@ -16,13 +16,18 @@ KILLS ?= 40
 SEED ?= 1
 MODEL ?= digits
 
+# Of cluster-test: tests beside each other; commands that end a node, its name appended, and bring it back.
+PARALLEL ?= 3
+NODE_OFF ?=
+NODE_ON ?=
+
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate test chaos lint format bench clean distclean
+.PHONY: help run validate test cluster-test kind-up kind-down chaos lint format bench clean distclean
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make run EXPERIMENT=digits WORKERS=4 STORAGE=./runs RUN=name SET="training.epochs=5 training.seed=7"'
 
@@ -35,6 +40,17 @@ validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 
 test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher")
 	$(BIN)/pytest $(ARGS)
+
+cluster-test: $(READY) ## Runs tests/cluster on the kubeconfig's cluster, whose nodes have IMAGE (PARALLEL, ARGS)
+	PERDURE_IMAGE="$(IMAGE)" PERDURE_TEST_NODE_OFF="$(NODE_OFF)" PERDURE_TEST_NODE_ON="$(NODE_ON)" \
+		$(BIN)/pytest tests/cluster -m cluster --numprocesses "$(PARALLEL)" --maxschedchunk 1 $(ARGS)
+
+kind-up: ## Starts a cluster of two nodes with kind, unless it is there, and brings IMAGE to it
+	kind get clusters | grep -qx perdure || kind create cluster --name perdure --config k8s/kind.yaml
+	kind load docker-image "$(IMAGE)" --name perdure
+
+kind-down: ## Deletes that cluster
+	kind delete cluster --name perdure
 
 chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard) and compares (SEED, WORKERS, ARGS)
 	@$(BIN)/python -m tests.chaos --kills "$(KILLS)" --seed "$(SEED)" --model "$(MODEL)" \

@@ -19,7 +19,8 @@ class CountingProxy:
     Attributes:
         calls: Method and path of the changes so far, those of dry runs apart.
         at: Called with the number of a change, from 1, before it is passed on, and again with its negative
-            once the server has answered, before the program hears of it.
+            once the server has answered, before the program hears of it. Where it raises `BrokenPipeError`,
+            the connection ends there.
     """
 
     def __init__(self, upstream: tuple[str, int]) -> None:
