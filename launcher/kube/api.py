@@ -71,8 +71,14 @@ class Kube(Protocol):
             NotFoundError: There is none of that name.
         """
 
-    def list(self, kind: Kind, selector: str) -> list[Object]:
-        """Reads all objects that a label selector fits."""
+    def list(self, kind: Kind, selector: str, *, whole: bool = True) -> list[Object]:
+        """Reads all objects that a label selector fits.
+
+        Args:
+            kind: Their kind.
+            selector: As kubectl takes it.
+            whole: Not only their metadata; a ConfigMap with an experiment may be large.
+        """
 
     def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:
         """Deletes an object, and in the background whatever it owns.

@@ -22,6 +22,8 @@ from launcher.manifests import OLDEST, KubeVersion
 from launcher.manifests.text import to_bytes
 
 _APPLY = "application/apply-patch+yaml"
+_ANYTHING = "application/json, */*"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 60.0
 
@@ -92,13 +94,15 @@ class KubeClient:
         """See `Kube.get`."""
         return self._json("GET", kind.path(self._namespace, name), self._what("read", kind, name))
 
-    def list(self, kind: Kind, selector: str) -> list[Object]:
+    def list(self, kind: Kind, selector: str, *, whole: bool = True) -> list[Object]:
         """See `Kube.list`."""
         what = self._what("list", kind)
-        found = self._json("GET", kind.path(self._namespace), what, {"labelSelector": selector})
+        query = {"labelSelector": selector}
+        accept = _ANYTHING if whole else _METADATA
+        found = self._json("GET", kind.path(self._namespace), what, query, accept=accept)
         # Items of a list come without what the list says for all of them.
         named = {"apiVersion": kind.api_version, "kind": kind.name}
-        return [{**named, **item} for item in found["items"]]
+        return [{**item, **named} for item in found["items"]]
 
     def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:
         """See `Kube.delete`."""
@@ -132,8 +136,8 @@ class KubeClient:
         target = f"{kind.singular}/{name}" if name else kind.plural
         return f"{verb} {target}" + ("" if kind == NODE else f" in namespace {self._namespace}")
 
-    def _json(self, method: str, path: str, what: str, *rest: Any) -> Object:
-        response = self._send(method, path, what, *rest)
+    def _json(self, method: str, path: str, what: str, *rest: Any, **more: Any) -> Object:
+        response = self._send(method, path, what, *rest, **more)
         try:
             found: Object = json.loads(response.read())
         except (ValueError, HTTPError) as error:
@@ -148,6 +152,8 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "",
+        *,
+        accept: str = _ANYTHING,
         read_seconds: float | None = _READ_SECONDS,
     ) -> RESTResponse:
         """One request; the body of the answer is still to be read.
@@ -156,7 +162,7 @@ class KubeClient:
             KubeError: It failed.
         """
         client = self._cluster.client
-        headers = {"Accept": "application/json, */*"} | ({"Content-Type": content_type} if body else {})
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if body else {})
         try:
             _, url, ready, _, _ = client.param_serialize(
                 method, path, query_params=list((query or {}).items()), header_params=headers,

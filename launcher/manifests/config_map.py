@@ -9,6 +9,7 @@ from typing import Any
 from launcher import naming
 from launcher.manifests.metadata import metadata
 from launcher.manifests.plan import RunPlan
+from trainer.contract.training import ExperimentDocument
 
 EXPERIMENT_KEY = "experiment.json"
 """The key of the resolved experiment."""
@@ -18,14 +19,18 @@ LARGEST_BYTES = 900 * 1024
 
 
 def config_map(plan: RunPlan) -> dict[str, Any]:
-    """Renders it: immutable, a key for each file, what is no text in base64."""
+    """Renders it, for `read_config_map`: immutable, a key for each file, what is no text in base64."""
     spec = plan.experiment.spec
     annotations = {naming.NODE_LOST_AFTER: str(spec.restart.node_lost_after)}
     if spec.ttl is not None:
         annotations[naming.TTL] = str(spec.ttl)
+    keys = code_keys(plan.code)
+    moved = {key: path for path, key in keys.items() if key != path}
+    if moved:
+        annotations[naming.CODE_PATHS] = json.dumps(moved)
     texts = {EXPERIMENT_KEY: experiment_text(plan)}
     binaries: dict[str, str] = {}
-    for path, key in code_keys(plan.code).items():
+    for path, key in keys.items():
         content = plan.code[path]
         try:
             texts[key] = content.decode()
@@ -39,6 +44,30 @@ def config_map(plan: RunPlan) -> dict[str, Any]:
         "data": texts,
         **({"binaryData": binaries} if binaries else {}),
     }
+
+
+def read_config_map(found: Mapping[str, Any]) -> RunPlan:
+    """Reads back what `config_map` rendered, from the object that a cluster has of it.
+
+    Raises:
+        ValueError: It holds no run, or one of a version that this one cannot read.
+    """
+    metadata = found["metadata"]
+    annotations, texts = metadata.get("annotations") or {}, dict(found.get("data") or {})
+    document = texts.pop(EXPERIMENT_KEY, None)
+    if document is None:
+        raise ValueError(f"configmap/{metadata['name']} holds no run: it has no {EXPERIMENT_KEY}")
+    experiment = ExperimentDocument.model_validate_json(document).experiment()
+    contents = {key: text.encode() for key, text in texts.items()}
+    contents |= {key: base64.b64decode(text) for key, text in (found.get("binaryData") or {}).items()}
+    moved = json.loads(annotations.get(naming.CODE_PATHS, "{}"))
+    return RunPlan(
+        experiment=experiment,
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        code={moved.get(key, key): content for key, content in contents.items()},
+        digest=annotations.get(naming.DIGEST, ""),
+    )
 
 
 def experiment_text(plan: RunPlan) -> str:
