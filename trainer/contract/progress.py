@@ -132,13 +132,21 @@ class LastWord:
 
     def to_message(self) -> bytes:
         """JSON of at most `LONGEST_LAST_WORD` bytes: of a long traceback the end is kept."""
-        shown = replace(self, reason=self.reason[:1000], best=self.best[:10])
-        data = _encode(shown)
-        while len(data) > LONGEST_LAST_WORD and shown.traceback:
-            # The innermost frames and the error stand at the end.
-            excess = len(data) - LONGEST_LAST_WORD
-            shown = replace(shown, traceback=shown.traceback[max(1, excess // 6) :])
-            data = _encode(shown)
+        shown = replace(
+            self,
+            reason=self.reason[:1000],
+            best=self.best[:10],
+            traceback=self.traceback[-LONGEST_LAST_WORD:],
+        )
+        while (excess := len(data := _encode(shown)) - LONGEST_LAST_WORD) > 0:
+            # A character takes at most four bytes. Of a traceback the innermost frames and the error stand last.
+            cut = max(1, excess // 4)
+            if shown.traceback:
+                shown = replace(shown, traceback=shown.traceback[cut:])
+            elif shown.reason:
+                shown = replace(shown, reason=shown.reason[:-cut])
+            else:
+                shown = replace(shown, best=())
         return data
 
     @classmethod
@@ -152,7 +160,7 @@ class LastWord:
 
 
 def _encode(word: LastWord) -> bytes:
-    return json.dumps(asdict(word)).encode()
+    return json.dumps(asdict(word), ensure_ascii=False).encode(errors="replace")
 
 
 def _read(kind: type[Any], data: Any) -> Any:
