@@ -16,6 +16,20 @@ KILLS ?= 40
 SEED ?= 1
 MODEL ?= digits
 
+# Of image and push. IMAGE_BUILD is any other command that builds: image, `.` and docker's options are appended to it.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= localhost/perdure-trainer:$(VERSION)
+LAUNCHER_IMAGE ?= localhost/perdure-launcher:$(VERSION)
+VARIANT ?= gpu
+BUILDER ?= docker
+BASE ?=
+IMAGE_BUILD ?=
+REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+IMAGE_ARGS = $(if $(BASE),--build-arg "BASE=$(BASE)") $(if $(PIP_INDEX_URL),--build-arg "PIP_INDEX_URL=$(PIP_INDEX_URL)") \
+	--build-arg "VERSION=$(VERSION)" --build-arg "REVISION=$(or $(REVISION),unknown)"
+build_image = $(if $(IMAGE_BUILD),$(IMAGE_BUILD) "$(1)" . $(2) $(IMAGE_ARGS),\
+	$(BUILDER) build --tag "$(1)" $(2) $(IMAGE_ARGS) .)
+
 # Of cluster-test: tests beside each other; commands that end a node, its name appended, and bring it back.
 PARALLEL ?= 3
 NODE_OFF ?=
@@ -24,10 +38,10 @@ NODE_ON ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate test cluster-test kind-up kind-down chaos lint format bench clean distclean
+.PHONY: help run validate test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make run EXPERIMENT=digits WORKERS=4 STORAGE=./runs RUN=name SET="training.epochs=5 training.seed=7"'
 
@@ -40,6 +54,15 @@ validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 
 test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher")
 	$(BIN)/pytest $(ARGS)
+
+image: ## Builds the trainer's IMAGE (VARIANT gpu or cpu, BUILDER docker, podman or buildah, BASE)
+	$(call build_image,$(IMAGE),--file docker/trainer.Dockerfile --build-arg "VARIANT=$(VARIANT)")
+
+push: ## Pushes IMAGE to its registry
+	$(BUILDER) push "$(IMAGE)"
+
+launcher-image: ## Builds LAUNCHER_IMAGE, the command line for use in a cluster, without TensorFlow
+	$(call build_image,$(LAUNCHER_IMAGE),--file docker/launcher.Dockerfile)
 
 cluster-test: $(READY) ## Runs tests/cluster on the kubeconfig's cluster, whose nodes have IMAGE (PARALLEL, ARGS)
 	PERDURE_IMAGE="$(IMAGE)" PERDURE_TEST_NODE_OFF="$(NODE_OFF)" PERDURE_TEST_NODE_ON="$(NODE_ON)" \
