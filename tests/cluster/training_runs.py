@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,12 +147,16 @@ class TrainingRun:
         """Has `perdure wait` look after the run."""
         command = self.team.command("wait", self.name)
         environment = self.team.user.environment()
-        quiet = subprocess.DEVNULL
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet) as process:
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
             try:
                 yield
+                code = process.poll()
             finally:
                 process.terminate()
+                process.wait()
+            output.seek(0)
+            assert code in (None, 0), output.read()
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.team.perdure("status", self.name, "-o", "json").stdout)
