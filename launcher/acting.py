@@ -93,15 +93,14 @@ def delete_run(kube: Kube, run: str) -> int:
     by its labels as well: after a broken off submit some of it has no owner yet.
 
     Returns:
-        How many objects were deleted.
+        How many objects there were.
     """
-    count = 0
     selector = naming.run_selector(run)
-    for kind in (CONFIG_MAP, JOB, SERVICE, NETWORK_POLICY):
-        for each in kube.list(kind, selector, whole=False):
-            metadata = each["metadata"]
-            count += _delete(kube, kind, metadata["name"], metadata["uid"])
-    return count
+    kinds = (CONFIG_MAP, JOB, SERVICE, NETWORK_POLICY)
+    found = [(kind, each["metadata"]) for kind in kinds for each in kube.list(kind, selector, whole=False)]
+    for kind, metadata in found:
+        _delete(kube, kind, metadata["name"], metadata["uid"])
+    return len(found)
 
 
 def recreate(kube: Kube, jobs: Sequence[Job]) -> None:
