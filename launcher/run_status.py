@@ -178,12 +178,10 @@ def _as_a_whole(
         return _ended(chief, observed)
     if any(job.stopped for job in jobs):
         alive = [pod for pod in observed.pods if pod.live]
+        if not alive:
+            return State.STOPPED, Reason.STOPPED, ""
         names = ", ".join(sorted({f"worker {pod.worker}" for pod in alive}))
-        return (
-            (State.STOPPING, Reason.STOPPED, f"{names} still ends")
-            if alive
-            else (State.STOPPED, Reason.STOPPED, "")
-        )
+        return State.STOPPING, Reason.STOPPED, f"still ending: {names}"
     if any(job.suspended for job in jobs) and not any(pod.live for pod in observed.pods):
         return State.QUEUED, Reason.SUSPENDED, "the Jobs are suspended, but not by `perdure stop`"
     if all(each.state is State.SUBMITTING for each in workers):

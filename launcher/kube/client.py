@@ -100,9 +100,9 @@ class KubeClient:
         query = {"labelSelector": selector}
         accept = _ANYTHING if whole else _METADATA
         found = self._json("GET", kind.path(self._namespace), what, query, accept=accept)
-        # Items of a list come without what the list says for all of them.
+        # Items come without what the list says for all of them; none at all may be null.
         named = {"apiVersion": kind.api_version, "kind": kind.name}
-        return [{**item, **named} for item in found["items"]]
+        return [{**item, **named} for item in found.get("items") or []]
 
     def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:
         """See `Kube.delete`."""

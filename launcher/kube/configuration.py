@@ -14,6 +14,7 @@ from yaml import YAMLError
 from launcher.kube.errors import NoClusterError
 
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_CONNECTIONS = 256
 
 # Everything that is sent can be sent again: an apply is idempotent, a deletion names its uid or a state.
 _RETRY = Retry(
@@ -50,6 +51,8 @@ def find_cluster(context: str | None = None) -> Cluster:
     """
     configuration = Configuration()
     configuration.retries = _RETRY
+    # A stream for each pod's log, all to one host.
+    configuration.connection_pool_maxsize = _CONNECTIONS
     # A dead peer of a long log stream is noticed by the kernel.
     configuration.keep_alive = True
     paths = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())

@@ -164,7 +164,7 @@ def test_stopping_and_stopped_and_queued() -> None:
         }
         cluster.apply(manifest, naming.SUSPEND_MANAGER)
     found = status(cluster)
-    assert (found.state, found.message) == (State.STOPPING, "worker 0, worker 1 still ends")
+    assert (found.state, found.message) == (State.STOPPING, "still ending: worker 0, worker 1")
     for worker in range(2):
         cluster.remove_pod(pod_of(cluster, worker))
     assert status(cluster).state is State.STOPPED

@@ -243,7 +243,7 @@ def test_stop_saves_waits_and_keeps_the_place() -> None:
     assert stopped.state is State.STOPPED
     assert (stopped.epoch, stopped.step) == (9, 2)  # The log in memory ends when it was opened.
     assert [cluster.objects["Job", job]["spec"]["suspend"] for job in JOBS] == [True, True]
-    assert world.told == ["worker 0, worker 1 still ends"]
+    assert world.told == ["still ending: worker 0, worker 1"]
     assert World(cluster).followed().stop().state is State.STOPPED
     before = World(cluster).followed().resume()
     assert before.state is State.STOPPED

@@ -69,6 +69,15 @@ def test_list_names_the_kind_of_its_items(server: ApiServer, kube: KubeClient) -
     assert server.requests[0].query == {"labelSelector": "perdure.dev/run=mine"}
 
 
+def test_a_list_may_ask_for_metadata_alone_and_an_empty_one_may_be_null(
+    server: ApiServer, kube: KubeClient
+) -> None:
+    server.answer = lambda _: Answer(body={"kind": "PartialObjectMetadataList", "items": None})
+    assert kube.list(CONFIG_MAP, "a=b", whole=False) == []
+    (accept,) = server.requests[0].headers["accept"]
+    assert "as=PartialObjectMetadataList" in accept
+
+
 def test_a_node_lives_in_no_namespace(server: ApiServer, kube: KubeClient) -> None:
     kube.get(NODE, "n1")
     assert server.requests[0].path == "/api/v1/nodes/n1"
