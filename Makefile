@@ -38,7 +38,7 @@ NODE_ON ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
+.PHONY: help run validate render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ run: $(READY) ## Trains EXPERIMENT on this machine (WORKERS, STORAGE, RUN, SET)
 
 validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 	@$(BIN)/perdure validate "experiments/$(EXPERIMENT)" $(foreach each,$(SET),--set '$(each)')
+
+render: $(READY) ## Prints the Kubernetes objects of a run of EXPERIMENT (RUN, NAMESPACE, SET)
+	@$(BIN)/perdure render "$(EXPERIMENT)" $(if $(RUN),--run "$(RUN)") \
+		$(if $(NAMESPACE),--namespace "$(NAMESPACE)") $(foreach each,$(SET),--set '$(each)')
 
 test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher")
 	$(BIN)/pytest $(ARGS)
@@ -79,11 +83,15 @@ chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard) and com
 	@$(BIN)/python -m tests.chaos --kills "$(KILLS)" --seed "$(SEED)" --model "$(MODEL)" \
 		$(if $(WORKERS),--workers "$(WORKERS)") $(ARGS)
 
-lint: $(READY) ## Checks style, formatting, types and layers
+golden: $(READY) ## Regenerates the golden files of rendered runs
+	$(BIN)/python -m tests.launcher.manifests.golden --write
+
+lint: $(READY) ## Checks style, formatting, types, layers and golden files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.launcher.manifests.golden
 
 format: $(READY) ## Formats the sources
 	$(BIN)/ruff format .

@@ -94,6 +94,11 @@ def sequence(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def entries(value: object) -> object:
+    """Reads a list as the tuple that a frozen model holds; null is an empty one."""
+    return value if value is False else sequence(value)
+
+
 def _seconds(value: object) -> object:
     found = re.fullmatch(_DURATION, value) if isinstance(value, str) and value else None
     if found is None:
@@ -104,9 +109,15 @@ def _seconds(value: object) -> object:
 _DurationText: TypeAlias = Annotated[
     str, text(_DURATION_IN_SCHEMA, "a duration such as 30s, 15m, 2h or 1h30m")
 ]
+
 _Seconds: TypeAlias = Annotated[int, Field(ge=1, le=LONGEST_SECONDS)]
 Duration = Annotated[_Seconds, BeforeValidator(_seconds, json_schema_input_type=_DurationText | _Seconds)]
 """Seconds, at least one; a file may say `1h30m` as well."""
+_SecondsOfADay: TypeAlias = Annotated[int, Field(ge=1, le=86_400)]
+ShortDuration = Annotated[
+    _SecondsOfADay, BeforeValidator(_seconds, json_schema_input_type=_DurationText | _SecondsOfADay)
+]
+"""As `Duration`, at most a day."""
 MaybeDuration = Annotated[
     _Seconds | None, BeforeValidator(_seconds, json_schema_input_type=_DurationText | _Seconds | None)
 ]
@@ -116,7 +127,7 @@ PlainMapping = Annotated[dict[str, Any], AfterValidator(check_plain)]
 """A mapping in a format that is not ours, such as Kubernetes' own."""
 PlainMappings = Annotated[
     tuple[PlainMapping, ...],
-    BeforeValidator(sequence, json_schema_input_type=list[dict[str, Any]]),
+    BeforeValidator(entries, json_schema_input_type=list[dict[str, Any]] | None),
 ]
 """A list of such mappings."""
 

@@ -10,7 +10,8 @@ from trainer.contract.fields import (
     FrozenModel,
     KubernetesName,
     Problem,
-    sequence,
+    ShortDuration,
+    entries,
     text,
 )
 from trainer.contract.pod_spec import Quantity, pod_problems
@@ -86,7 +87,7 @@ class RestartSpec(FrozenModel):
     """How long a group waits for a worker that is missing, before it saves and gives its places up."""
     node_lost_after: Duration = 30
     """How long a node may be silent on a cluster before its pods are replaced."""
-    notice: Annotated[Duration, Field(le=86_400)] = 120
+    notice: ShortDuration = 120
     """How long a pod that is to end may take to save: its termination grace period."""
 
 
@@ -98,7 +99,7 @@ class MetricsSpec(FrozenModel):
 
     from_namespaces: Annotated[
         tuple[KubernetesName, ...],
-        BeforeValidator(sequence, json_schema_input_type=list[KubernetesName]),
+        BeforeValidator(entries, json_schema_input_type=list[KubernetesName] | None),
     ] = Field(default=(), alias="from")
     """Namespaces whose pods reach the status port, such as that of Prometheus."""
 

@@ -17,7 +17,7 @@ from trainer.contract.fields import (
     PlainMapping,
     PlainMappings,
     Problem,
-    sequence,
+    entries,
     text,
 )
 
@@ -178,7 +178,7 @@ class PodSpec(FrozenModel):
     """When the image is pulled."""
     image_pull_secrets: Annotated[
         tuple[KubernetesName, ...],
-        BeforeValidator(sequence, json_schema_input_type=list[KubernetesName]),
+        BeforeValidator(entries, json_schema_input_type=list[KubernetesName] | None),
     ] = ()
     """Secrets for the image's registry."""
     resources: ResourcesSpec = ResourcesSpec()
@@ -203,12 +203,12 @@ class PodSpec(FrozenModel):
     """Environment variables: a text, or a key of a Secret."""
     env_from: Annotated[
         tuple[EnvironmentSource, ...],
-        BeforeValidator(sequence, json_schema_input_type=list[EnvironmentSource]),
+        BeforeValidator(entries, json_schema_input_type=list[EnvironmentSource] | None),
     ] = ()
     """Secrets and ConfigMaps whose keys are environment variables."""
     volumes: Annotated[
         tuple[VolumeSpec, ...],
-        BeforeValidator(sequence, json_schema_input_type=list[VolumeSpec]),
+        BeforeValidator(entries, json_schema_input_type=list[VolumeSpec] | None),
     ] = ()
     """Volumes of your own, on all workers."""
     shm_size: Quantity = "1Gi"

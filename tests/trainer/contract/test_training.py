@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from trainer.contract.launch import MetricsSpec, RestartSpec, StorageSpec
+from trainer.contract.pod_spec import PodSpec, ResourcesSpec
 from trainer.contract.training import (
     BestModel,
     CallbacksSpec,
@@ -16,7 +18,6 @@ from trainer.contract.training import (
     ExperimentDocument,
     ExperimentSpec,
     ReduceLROnPlateau,
-    StorageSpec,
     TensorBoard,
     TrainingSpec,
     cross_field_problems,
@@ -64,7 +65,13 @@ def test_defaults() -> None:
             tensorboard=TensorBoard(histogram_freq=1, write_graph=True, update_freq="epoch"),
             custom=(),
         ),
-        storage=StorageSpec(url="./runs"),
+        storage=StorageSpec(url=None, claim=None, create=None, path=None, secret=None),
+        pod=PodSpec(image=None, resources=ResourcesSpec(cpu="1", memory=None, gpu=0), shm_size="1Gi"),
+        restart=RestartSpec(max_failures=8, group_wait=900, node_lost_after=30, notice=120),
+        disruption="allow",
+        deadline=None,
+        ttl=None,
+        metrics=MetricsSpec(**{"from": ()}),
     )
     assert spec() == expected
 
