@@ -62,13 +62,15 @@ def pod_template(plan: RunPlan, worker: int, server: KubeVersion) -> dict[str, A
 def _placement(plan: RunPlan) -> dict[str, Any]:
     """What the experiment file says of where and how the pod is to run; nothing of what it leaves out."""
     wanted = plan.experiment.spec.pod
+    same_run = {"matchLabels": {naming.RUN: plan.name}}
     placement = {
         "serviceAccountName": wanted.service_account,
         "imagePullSecrets": [{"name": name} for name in wanted.image_pull_secrets],
         "nodeSelector": dict(wanted.node_selector),
         "tolerations": list(wanted.tolerations),
         "affinity": _affinity(plan),
-        "topologySpreadConstraints": list(wanted.topology_spread),
+        # Without a selector a constraint matches no pod, and a run's name is not known in its file.
+        "topologySpreadConstraints": [{"labelSelector": same_run, **rule} for rule in wanted.topology_spread],
         "priorityClassName": wanted.priority_class,
         "schedulerName": wanted.scheduler_name,
         "runtimeClassName": wanted.runtime_class,

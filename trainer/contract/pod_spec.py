@@ -190,7 +190,7 @@ class PodSpec(FrozenModel):
     affinity: PlainMapping = Field(default_factory=dict)
     """Rules of placement, as Kubernetes has them; that a run's pods lie close together is added."""
     topology_spread: PlainMappings = ()
-    """Kubernetes' topologySpreadConstraints."""
+    """Kubernetes' topologySpreadConstraints; over the run's own pods where they select none."""
     priority_class: KubernetesName | None = None
     """The PriorityClass."""
     scheduler_name: KubernetesName | None = None

@@ -362,3 +362,11 @@ def experiment(folder: Path, files: dict[str, bytes]) -> None:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
+
+
+def test_a_spread_without_a_selector_is_over_the_runs_own_pods() -> None:
+    rule = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    chosen = {"matchLabels": {"app": "a"}}
+    found = pod(pod__topology_spread=[rule, {**rule, "topologyKey": "rack", "labelSelector": chosen}])
+    selectors = [each["labelSelector"] for each in found["topologySpreadConstraints"]]
+    assert selectors == [{"matchLabels": {"perdure.dev/run": "a-run"}}, chosen]
