@@ -12,6 +12,8 @@ WORKERS ?=
 STORAGE ?=
 RUN ?=
 SET ?=
+NAMESPACE ?=
+IN_NAMESPACE = $(if $(NAMESPACE),--namespace "$(NAMESPACE)")
 KILLS ?= 40
 SEED ?= 1
 MODEL ?= digits
@@ -38,10 +40,10 @@ NODE_ON ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
+.PHONY: help run validate submit status logs wait stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make run EXPERIMENT=digits WORKERS=4 STORAGE=./runs RUN=name SET="training.epochs=5 training.seed=7"'
 
@@ -55,6 +57,17 @@ validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 render: $(READY) ## Prints the Kubernetes objects of a run of EXPERIMENT (RUN, NAMESPACE, SET)
 	@$(BIN)/perdure render "$(EXPERIMENT)" $(if $(RUN),--run "$(RUN)") \
 		$(if $(NAMESPACE),--namespace "$(NAMESPACE)") $(foreach each,$(SET),--set '$(each)')
+
+submit: $(READY) ## Trains EXPERIMENT on the kubeconfig's cluster (RUN, NAMESPACE, IMAGE, SET, ARGS such as --wait)
+	@$(BIN)/perdure submit "$(EXPERIMENT)" $(if $(RUN),--run "$(RUN)") $(IN_NAMESPACE) \
+		$(if $(filter-out file,$(origin IMAGE)),--image "$(IMAGE)") $(foreach each,$(SET),--set '$(each)') $(ARGS)
+
+status logs wait: $(READY) ## Looks at RUN, or at the newest run of EXPERIMENT (NAMESPACE, ARGS such as -f)
+	@$(BIN)/perdure $@ "$(or $(RUN),$(EXPERIMENT))" $(IN_NAMESPACE) $(ARGS)
+
+stop resume delete: $(READY) ## Stops RUN after a save, lets it go on, deletes its objects (NAMESPACE)
+	@test -n "$(RUN)" || { echo "make $@ needs RUN=name; make status EXPERIMENT=$(EXPERIMENT) shows the newest" >&2; exit 64; }
+	@$(BIN)/perdure $@ "$(RUN)" $(IN_NAMESPACE) $(ARGS)
 
 test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher")
 	$(BIN)/pytest $(ARGS)

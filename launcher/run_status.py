@@ -173,19 +173,25 @@ def _as_a_whole(
 ) -> tuple[State, Reason | None, str] | None:
     if observed.owner is None or observed.owner.deleting:
         return State.DELETING, None, ""
-    chief, jobs = observed.jobs.get(0), observed.jobs.values()
+    chief = observed.jobs.get(0)
     if chief is not None and chief.finished:
         return _ended(chief, observed)
+    if (suspended := _suspended(observed)) is not None:
+        return suspended
+    if all(each.state is State.SUBMITTING for each in workers):
+        return State.SUBMITTING, Reason.INCOMPLETE_SUBMIT, "`perdure submit` was broken off, or is at work"
+    return None
+
+
+def _suspended(observed: Observed) -> tuple[State, Reason | None, str] | None:
+    jobs, alive = observed.jobs.values(), [pod for pod in observed.pods if pod.live]
     if any(job.stopped for job in jobs):
-        alive = [pod for pod in observed.pods if pod.live]
         if not alive:
             return State.STOPPED, Reason.STOPPED, ""
         names = ", ".join(sorted({f"worker {pod.worker}" for pod in alive}))
         return State.STOPPING, Reason.STOPPED, f"still ending: {names}"
-    if any(job.suspended for job in jobs) and not any(pod.live for pod in observed.pods):
+    if any(job.suspended for job in jobs) and not alive:
         return State.QUEUED, Reason.SUSPENDED, "the Jobs are suspended, but not by `perdure stop`"
-    if all(each.state is State.SUBMITTING for each in workers):
-        return State.SUBMITTING, Reason.INCOMPLETE_SUBMIT, "`perdure submit` was broken off, or is at work"
     return None
 
 

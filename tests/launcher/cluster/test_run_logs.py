@@ -75,16 +75,17 @@ class Speaking(FakeCluster):
             self.opened += 1
             if pod not in self.logs:
                 raise InvalidError("log", "waiting to start")
-            at = 0
-            while at < len(self.logs[pod]) or pod not in self.ended:
-                self.changed.wait_for(
-                    lambda: at < len(self.logs[pod]) or pod in self.ended or self.breaks_off
-                )
+            read = 0
+            while True:
+                while len(self.logs[pod]) == read and pod not in self.ended and not self.breaks_off:
+                    self.changed.wait()
                 if self.breaks_off:
                     self.breaks_off = False
                     raise UnreachableError("log", "broken off")
-                yield from self.logs[pod][at:]
-                at = len(self.logs[pod])
+                if len(self.logs[pod]) == read:
+                    return
+                yield from self.logs[pod][read:]
+                read = len(self.logs[pod])
 
     def write(self, pod: str, *lines: str) -> None:
         with self.changed:
