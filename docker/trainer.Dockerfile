@@ -58,7 +58,8 @@ RUN groupadd --gid 65532 perdure \
 ENV PATH=/opt/perdure/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/home/perdure \
     PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1
 COPY --from=packages /opt/perdure /opt/perdure
 USER 65532:65532
 WORKDIR /home/perdure
