@@ -19,7 +19,7 @@ class State(StrEnum):
     WAITING = "waiting"
     """It has begun, and a worker is away."""
     STOPPING = "stopping"
-    """`stop` was asked for; the run saves, and its pods end."""
+    """It saves, and its pods end: it has finished, or was told to stop."""
     STOPPED = "stopped"
     """No pod is left; `resume` goes on from the last checkpoint."""
     SUCCEEDED = "succeeded"

@@ -153,19 +153,25 @@ def _run(observed: Observed, workers: tuple[WorkerStatus, ...]) -> tuple[State, 
     worst = min(workers, key=_badness)
     progress = observed.progress
     if all(each.state is State.RUNNING for each in workers):
-        if progress is not None and progress.state is RunState.TRAINING:
-            return State.RUNNING, None, ""
-        if progress is not None and progress.state is RunState.WAITING and progress.missing:
-            names = ", ".join(map(str, progress.missing))
-            return (
-                State.WAITING,
-                Reason.GROUP_INCOMPLETE,
-                f"waiting for worker {names}; {progress.reason}".rstrip("; "),
-            )
-        return State.STARTING, None, progress.reason if progress else ""
+        return _told(progress)
     begun = progress is not None and progress.attempt > 0
     state = State.WAITING if begun and worst.state in (State.PENDING, State.STARTING) else worst.state
     return state, worst.reason, f"worker {worst.worker}: {worst.message}" if worst.message else ""
+
+
+def _told(progress: RunProgress | None) -> tuple[State, Reason | None, str]:
+    """The state of a run whose containers all run: what its leader says."""
+    if progress is None:
+        return State.STARTING, None, ""
+    if progress.state is RunState.TRAINING:
+        return State.RUNNING, None, ""
+    if progress.state is RunState.ENDED:
+        return State.STOPPING, Reason.POD_ENDING, progress.reason
+    if progress.missing:
+        names = ", ".join(map(str, progress.missing))
+        message = f"waiting for worker {names}; {progress.reason}".rstrip("; ")
+        return State.WAITING, Reason.GROUP_INCOMPLETE, message
+    return State.STARTING, None, progress.reason
 
 
 def _as_a_whole(
@@ -246,6 +252,8 @@ def _worker_states(
         yield (State.STOPPED, Reason.STOPPED, "") if job.stopped else (State.QUEUED, Reason.SUSPENDED, "")
     elif in_back_off(job, observed, now):
         yield State.WAITING, Reason.BACK_OFF, _back_off_message(pods, observed.run)
+    elif pods and pods[-1].job_uid == job.uid and pods[-1].exit is not None:
+        yield State.STOPPING, Reason.POD_ENDING, f"its pod ended with exit code {pods[-1].exit.code}"
     yield State.PENDING, Reason.POD_STARTING, "its Job makes a pod"
 
 
@@ -255,7 +263,10 @@ def _live(pod: Pod) -> tuple[State, Reason | None, str]:
     if pod.running:
         return State.RUNNING, None, ""
     if pod.exit is not None and pod.reason in (None, Reason.CONTAINER_RESTARTING, Reason.OUT_OF_MEMORY):
-        return State.STARTING, Reason.CONTAINER_RESTARTING, f"ended with exit code {pod.exit.code}"
+        # Whether it starts again in place is shown by its reason, a moment later.
+        restarts = pod.reason is Reason.CONTAINER_RESTARTING
+        state, reason = (State.STARTING, pod.reason) if restarts else (State.STOPPING, Reason.POD_ENDING)
+        return state, reason, f"its container ended with exit code {pod.exit.code}"
     if not pod.node:
         return State.PENDING, pod.reason, pod.message
     patient = pod.reason in (None, Reason.POD_STARTING)

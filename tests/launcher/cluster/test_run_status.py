@@ -146,6 +146,23 @@ def test_a_container_that_restarts_in_place() -> None:
     )  # fmt: skip
 
 
+def test_a_container_that_has_just_ended() -> None:
+    cluster = submitted()
+    ended = {"terminated": {"exitCode": 70, "finishedAt": stamp(START)}}
+    cluster.set_pod(pod_of(cluster, 1), phase="Running", state=ended)
+    worker = status(cluster).workers[1]
+    assert (worker.state, worker.reason) == (State.STOPPING, Reason.POD_ENDING)
+    assert worker.message == "its container ended with exit code 70"
+
+
+def test_a_pod_whose_end_its_job_has_not_counted_yet() -> None:
+    cluster = submitted()
+    cluster.end_pod(pod_of(cluster, 0), 0, last_word())
+    found = status(cluster)
+    assert (found.state, found.reason) == (State.STOPPING, Reason.POD_ENDING)
+    assert found.message == "worker 0: its pod ended with exit code 0"
+
+
 def test_a_broken_off_submit() -> None:
     cluster = submitted(pods=False)
     for job in JOBS:
