@@ -39,6 +39,10 @@ class Claim:
         script = "import os, sys; print(os.path.exists(sys.argv[1]))"
         return self._python(script, f"{_FOLDER}/{path}").strip() == "True"
 
+    def names(self, path: str) -> list[str]:
+        """Names of what is in a folder."""
+        return self._python("import os, sys; print(*os.listdir(sys.argv[1]))", f"{_FOLDER}/{path}").split()
+
     def age(self, path: str, seconds: float) -> None:
         """Makes everything below a path so many seconds older."""
         self._python(_AGE, f"{_FOLDER}/{path}", str(seconds))

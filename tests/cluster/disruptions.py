@@ -54,7 +54,7 @@ class Disruptor:
         name: str,
         act: Callable[[], float | None],
         victims: Sequence[int] = (),
-        seconds: float = 150,
+        seconds: float = 300,
     ) -> Disruption:
         """Does something to a run in training, and waits until it trains again.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tests.cluster.kubectl import Kubectl, NotInTimeError, Object
+from trainer.supervisor.pod import PREFIX
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Line:
 
     Attributes:
         time: When it was written, in seconds since 1970.
-        text: What it says.
+        text: What it says; of lines of the supervisor without the prefix that they have.
     """
 
     time: float
@@ -110,7 +111,7 @@ def _newest(pods: list[Object]) -> Object:
 
 def _line(text: str) -> Line:
     stamp, _, rest = text.rstrip("\n").partition(" ")
-    return Line(seconds_since_1970(stamp), rest)
+    return Line(seconds_since_1970(stamp), rest.removeprefix(PREFIX))
 
 
 def seconds_since_1970(stamp: str) -> float:

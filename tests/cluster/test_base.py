@@ -9,7 +9,7 @@ from tests.cluster.claims import CLAIM, open_claim
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.training_runs import ROOT, Team
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
 
 
 def test_people_who_submit_may_do_that_and_no_more(team: Team) -> None:

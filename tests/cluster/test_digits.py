@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.claims import open_claim
 from tests.cluster.training_runs import ROOT, Team, TrainingRun
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 
 THREADS = ("--set", "training.threads=1")
 """What decides the bits beside the processor: the same here and there."""

@@ -5,7 +5,7 @@ import pytest
 from tests.cluster.disruptions import Disruptor
 from tests.cluster.training_runs import Team, TrainingRun
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 
 
 def test_what_render_prints_trains_and_survives_a_killed_pod(
@@ -29,7 +29,7 @@ def test_what_render_prints_trains_and_survives_a_killed_pod(
         "jobs",
         run.selector,
         lambda jobs: len(jobs) == 2 and all(job["status"].get("succeeded") == 1 for job in jobs),
-        240,
+        400,
     )
     status = run.status()
     assert status["weights_digest"] == undisturbed, status

@@ -8,7 +8,7 @@ from tests.cluster.small_pods import output_of, run_pod
 from tests.cluster.training_runs import Team
 from trainer.contract.pod import LINK_PORT, STATUS_PORT
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
 
 _LISTEN = f"""
 import socket

@@ -11,7 +11,7 @@ from tests.cluster.counting_proxy import CountingProxy, counting_proxy
 from tests.cluster.training_runs import ROOT, STEADY, Team
 from trainer.contract.exit_codes import ExitCode
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 
 KINDS = "configmaps,services,networkpolicies,jobs"
 NOWHERE = ("--set", "pod.node_selector={perdure.dev/test: nowhere}")

@@ -6,7 +6,7 @@ from tests.cluster.disruptions import Disruptor
 from tests.cluster.nodes import Nodes
 from tests.cluster.training_runs import Team, placed_apart
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 
 
 def test_the_pods_of_a_drained_node_have_saved_and_others_go_on(
@@ -41,6 +41,6 @@ def test_the_pod_of_a_lost_node_is_replaced_elsewhere(
         run.trains()
         with nodes.lost(goes):
             # Its container is never seen to end: nobody is left there who could tell.
-            disruptor.strike(run, "node of worker 1 lost", lambda: None, victims=[1], seconds=240)
+            disruptor.strike(run, "node of worker 1 lost", lambda: None, victims=[1])
             assert run.pod(1)["spec"]["nodeName"] == stays
             run.ends_like(undisturbed, restarts=1)

@@ -6,7 +6,7 @@ from tests.cluster.disruptions import Disruptor
 from tests.cluster.saboteur import Saboteur, container_id
 from tests.cluster.training_runs import Team
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 
 
 @pytest.mark.parametrize("worker", [1, 0])

@@ -20,8 +20,17 @@ ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENTS = Path(__file__).parent / "experiments"
 STEADY = EXPERIMENTS / "steady"
 EPOCHS = 12
-STEPS = 200
+STEPS = 50
 """Of an epoch; both as `steady` has them."""
+
+PLACE = r"first new step.*: epoch (\d+), (.*) step (\d+)$"
+"""The line that tells where a run went on."""
+
+
+def steps_done(place: re.Match[str]) -> int:
+    """Training steps of a run that are done at a `PLACE`."""
+    in_epoch = int(place[3]) if place[2] == "training" else STEPS
+    return (int(place[1]) - 1) * STEPS + in_epoch
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Team:
         return [sys.executable, "-m", "launcher", verb, *arguments, "--namespace", self.namespace]
 
     def perdure(
-        self, verb: str, *arguments: str, code: int | None = 0, seconds: float = 240
+        self, verb: str, *arguments: str, code: int | None = 0, seconds: float = 400
     ) -> subprocess.CompletedProcess[str]:
         """Runs a verb as the user.
 
@@ -138,7 +147,7 @@ class TrainingRun:
             seconds,
         )
 
-    def trains(self, epoch: int = 2, seconds: float = 150) -> None:
+    def trains(self, epoch: int = 2, seconds: float = 300) -> None:
         """Waits until an epoch has ended: what is done then happens in the middle of the next one."""
         self.leader.until(rf"^epoch {epoch}/", seconds)
 
@@ -162,7 +171,7 @@ class TrainingRun:
         found: dict[str, Any] = json.loads(self.team.perdure("status", self.name, "-o", "json").stdout)
         return found
 
-    def succeeds(self, seconds: float = 240) -> dict[str, Any]:
+    def succeeds(self, seconds: float = 400) -> dict[str, Any]:
         """Waits for the run's end, which has to be success; returns its status then."""
         self.team.perdure("wait", self.name, seconds=seconds)
         return self.status()
@@ -181,15 +190,14 @@ class TrainingRun:
 
     def has_lost_no_step(self) -> None:
         """The step after the last interruption is the one that follows the checkpoint taken at it."""
-        saved = went_on = 0
+        saved, went_on = 0, None
         for line in self.leader.lines():
             if found := re.search(r"^checkpoint at step (\d+)", line.text):
                 saved = int(found[1])
-            if found := re.search(r"first new step .*: epoch (\d+), (.*) step (\d+)$", line.text):
-                went_on = (int(found[1]) - 1) * STEPS + (int(found[3]) if found[2] == "training" else STEPS)
-                expected = saved
-        assert went_on
-        assert expected <= went_on <= expected + 1, (expected, went_on)
+            if found := re.search(PLACE, line.text):
+                went_on = saved, steps_done(found)
+        assert went_on is not None
+        assert went_on[0] <= went_on[1] <= went_on[0] + 1, went_on
 
     def kinds_of_interruptions(self) -> set[str]:
         """How the leader that is there now has judged the attempts that ended while it led."""

@@ -1,4 +1,4 @@
-"""A callback whose state takes a while to gather where the environment says so: a save outlasts its grace."""
+"""Callbacks that take their time: with each step, and, where the environment says so, with their state."""
 
 import os
 import time
@@ -8,8 +8,16 @@ from typing import Any
 import keras
 
 
+class Pace(keras.callbacks.Callback):
+    """Makes steps last, whatever the machine."""
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Waits."""
+        time.sleep(0.02)
+
+
 class SlowState(keras.callbacks.Callback):
-    """Counts epochs, and takes its time to tell how many."""
+    """Counts epochs, and takes its time to tell how many: a save then lasts longer than a short grace."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -30,6 +38,6 @@ class SlowState(keras.callbacks.Callback):
         self.epochs = int(state["epochs"])
 
 
-def make() -> keras.callbacks.Callback:
+def make() -> list[keras.callbacks.Callback]:
     """Called once on every worker."""
-    return SlowState(float(os.environ.get("STATE_SECONDS", "0")))
+    return [Pace(), SlowState(float(os.environ.get("STATE_SECONDS", "0")))]
