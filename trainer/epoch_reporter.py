@@ -74,7 +74,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """Sends the epoch's metrics and speed."""
         seconds = time.monotonic() - self._began
         trained = self._trained or seconds
-        examples = (self._step() - self._first_step) * self._batch
+        steps = self._step() - self._first_step
+        examples = steps * self._batch
         if self._rows is not None:
             examples = min(examples, self._rows)
         self.examples += examples
@@ -84,7 +85,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         rate = metrics.pop("learning_rate", self._learning_rate())
         speed = examples / trained if trained else 0.0
         self._send(BestSoFar(tuple(self._best())))
-        self._send(EpochFinished(epoch, metrics, rate, speed, seconds))
+        self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps))
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())

@@ -175,6 +175,7 @@ class EpochFinished:
         learning_rate: What the epoch was trained with, or goes on with; None where there is none.
         examples_per_second: Training examples over the time of training steps, over all workers.
         seconds: The epoch with validation and callbacks.
+        steps: Training steps; 0 where they are not counted.
     """
 
     epoch: int
@@ -182,6 +183,7 @@ class EpochFinished:
     learning_rate: float | None
     examples_per_second: float
     seconds: float
+    steps: int = 0
 
 
 @dataclass(frozen=True)

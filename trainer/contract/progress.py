@@ -139,7 +139,7 @@ class LastWord:
             traceback=self.traceback[-LONGEST_LAST_WORD:],
         )
         while (excess := len(data := _encode(shown)) - LONGEST_LAST_WORD) > 0:
-            # A character takes at most four bytes. Of a traceback the innermost frames and the error stand last.
+            # A character takes at most four bytes; a traceback's innermost frames and error stand last.
             cut = max(1, excess // 4)
             if shown.traceback:
                 shown = replace(shown, traceback=shown.traceback[cut:])

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from trainer.contract import pod
 from trainer.contract.messages import Ended, Message, Supervise
@@ -28,6 +28,9 @@ PROGRESS_SECONDS = 15.0
 
 PREFIX = "perdure: "
 """Begins the supervisor's own lines for people, among those of the training process."""
+
+
+Told = TypeVar("Told", RunProgress, LastWord)
 
 
 class PodLog:
@@ -58,7 +61,7 @@ class PodLog:
         if self._standing.told(message):
             self.tell()
         if isinstance(message, Ended):
-            write_last_word(self._last_word, self._standing.last_word(message))
+            write_last_word(self._last_word, self._with_attempt(self._standing.last_word(message)))
 
     async def drained(self) -> None:
         """Everything is written when it is said."""
@@ -82,12 +85,18 @@ class PodLog:
             return told
         if self._plan.worker == 0:
             return replace(told, missing=supervisor.missing)
-        # Attempts are announced to the leader alone.
-        told = replace(told, attempt=supervisor.attempt, restarts=max(0, supervisor.attempt - 1))
+        told = self._with_attempt(told)
         if supervisor.is_training:
             return told
         waits = "ready for an attempt" if supervisor.is_ready else f"no link to {self._plan.leader}"
         return replace(told, state=RunState.WAITING, phase="", reason=waits)
+
+    def _with_attempt(self, told: Told) -> Told:
+        # Attempts are announced on worker 0 alone.
+        if self._supervisor is None or self._plan.worker == 0:
+            return told
+        attempt = self._supervisor.attempt
+        return replace(told, attempt=attempt, restarts=max(0, attempt - 1))
 
     def write(self, line: str) -> None:
         """Writes a line at once."""

@@ -1,6 +1,6 @@
 """How far the run is, from what the leader and worker 0's training process say; pure, time is an argument."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +42,7 @@ class Standing:
             case AttemptStarted():
                 self.progress = replace(
                     now, state=RunState.STARTING, attempt=message.attempt, restarts=message.attempt - 1,
-                    phase=Phase.BUILDING, missing=(),
+                    phase=Phase.BUILDING,
                 )  # fmt: skip
             case AttemptEnded():
                 where = "" if message.worker is None else f"worker {message.worker}: "
@@ -55,16 +55,16 @@ class Standing:
                 self.progress = replace(now, best=message.best)
                 return False
             case EpochFinished():
-                self._epoch_ended(message.epoch + 1, message.metrics)
+                steps = message.steps or now.steps
+                self.progress = replace(
+                    now, epoch=message.epoch + 1, metrics=dict(message.metrics),
+                    step=steps or now.step, steps=steps,
+                )  # fmt: skip
             case Ended():
                 self.progress = replace(now, state=RunState.ENDED, phase="", reason=message.reason)
             case _:
                 return False
         return True
-
-    def waits_for(self, missing: Iterable[int]) -> None:
-        """Notes the workers that the group waits for."""
-        self.progress = replace(self.progress, missing=tuple(missing))
 
     def last_word(self, ended: Ended) -> LastWord:
         """How this supervisor ended."""
@@ -93,11 +93,6 @@ class Standing:
             now, state=RunState.TRAINING, epoch=message.epoch + 1, phase=message.phase, step=step, reason=""
         )
         return began
-
-    def _epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        now = self.progress
-        steps = now.step if now.epoch == epoch and now.step else now.steps
-        self.progress = replace(now, epoch=max(epoch, now.epoch), metrics=dict(metrics), steps=steps)
 
 
 def _best_of(result: Mapping[str, Any]) -> tuple[Best, ...]:

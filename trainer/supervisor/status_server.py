@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 REQUEST_SECONDS = 5.0
-"""How long a client may take to say what it wants."""
+"""How long a client may take to say what it wants, and to hear the answer."""
 
 _LONGEST_HEAD = 8192
 
@@ -36,12 +36,20 @@ class StatusServer:
         hosts: Addresses to listen at.
         port: Where.
         routes: What answers each path; called in the event loop.
+        patience: Seconds that a client may take.
     """
 
-    def __init__(self, hosts: tuple[str, ...], port: int, routes: Mapping[str, Callable[[], Answer]]) -> None:
+    def __init__(
+        self,
+        hosts: tuple[str, ...],
+        port: int,
+        routes: Mapping[str, Callable[[], Answer]],
+        patience: float = REQUEST_SECONDS,
+    ) -> None:
         self._hosts = hosts
         self._port = port
         self._routes = routes
+        self._patience = patience
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -65,7 +73,7 @@ class StatusServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A client that goes away, or says nothing, is its own affair.
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(self._patience):
                 answer, has_body = await self._answer_to(reader)
                 writer.write(_encode(answer, has_body=has_body))
                 await writer.drain()
