@@ -17,7 +17,7 @@ from launcher.kube import (
 )
 from launcher.manifests import RunPlan
 from launcher.observed import Job
-from launcher.reconcile import Action, Complete, DeleteJob, ForceDeletePod, KeepResult
+from launcher.reconcile import Action, Complete, DeleteJob, ForceDeletePod, KeepResult, position
 from launcher.submission import complete, part_of
 from trainer.contract.progress import RunProgress
 
@@ -73,6 +73,8 @@ def keep_progress(kube: Kube, chief: Job, progress: RunProgress) -> None:
 
 def annotate(kube: Kube, job: str, uid: str, annotations: dict[str, str]) -> None:
     """Sets annotations of a Job and keeps the others of ours; nothing happens where the Job is gone."""
+    if not annotations:
+        return
     try:
         found = kube.get(JOB, job)
         ours = (naming.PROGRESS, naming.RESULT, naming.RECREATED_AT)
@@ -116,11 +118,16 @@ def _complete(kube: Kube, plan: RunPlan, action: Complete, tell: Tell) -> None:
         return
     for job in made:
         metadata = job["metadata"]
-        if action.position is not None:
-            annotate(
-                kube, metadata["name"], metadata["uid"], {naming.RECREATED_AT: json.dumps(action.position)}
-            )
+        annotate(kube, metadata["name"], metadata["uid"], _notes(action.progress))
         tell(f"{metadata['name']} was made")
+
+
+def _notes(progress: RunProgress | None) -> dict[str, str]:
+    """What a Job that was made anew notes of the run; worker 0's is where it is looked for."""
+    reached = position(progress)
+    if progress is None or reached is None:
+        return {}
+    return {naming.RECREATED_AT: json.dumps(reached), naming.PROGRESS: json.dumps(progress.to_json())}
 
 
 def _delete(kube: Kube, kind: Kind, name: str, uid: str, *, force: bool = False) -> bool:

@@ -73,6 +73,11 @@ def job_name(run: str, worker: int) -> str:
     return f"{run}-worker-{worker}"
 
 
+def removal_job_name(run: str) -> str:
+    """The Job that deletes the run's directory, where that was asked for."""
+    return f"{run}-remove"
+
+
 def run_labels(run: str, experiment: str) -> dict[str, str]:
     """Labels of every object of a run."""
     return {APP_NAME: APP, MANAGED_BY: APP, RUN: run, EXPERIMENT: experiment}

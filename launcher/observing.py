@@ -19,7 +19,7 @@ from launcher.kube import (
 )
 from launcher.manifests import RunPlan, read_config_map
 from launcher.observed import Job, Observed, Pod
-from trainer.contract.progress import RunProgress
+from trainer.contract.progress import RunProgress, RunState
 
 LOG_LINES = 2000
 """Of worker 0's log; progress is in it every 15 s."""
@@ -117,14 +117,16 @@ class Observer:
         )
 
     def _told(self, pods: list[Pod], chief: Job | None) -> Iterator[RunProgress | None]:
-        """Yields what tells of the progress, the newest first, up to one that tells of an epoch."""
+        """Yields what tells of the progress, the newest first, up to one that tells of an epoch.
+
+        The first is what the newest pod says, None if that says nothing yet.
+        """
         for pod in reversed([pod for pod in pods if pod.worker == 0]):
             for previous in (False, True) if pod.restarts else (False,):
-                if pod.running or pod.exit is not None:
-                    told = self._from_log(pod.name, previous=previous)
-                    yield told
-                    if told is not None and told.epoch:
-                        return
+                told = self._from_log(pod.name, previous=previous) if pod.running or pod.exit else None
+                yield told
+                if told is not None and told.epoch:
+                    return
         if chief is not None:
             yield chief.progress
 
@@ -163,8 +165,14 @@ def newest_progress(lines: list[str]) -> RunProgress | None:
 
 
 def _joined(told: list[RunProgress | None]) -> RunProgress | None:
-    """What the newest says, with the place from the newest that knows one: a new leader begins without."""
+    """What the newest says, with the place from the newest that knows one: a new leader begins without.
+
+    What an older one was doing, it no longer does.
+    """
+    silent = not told or told[0] is None
     known = [each for each in told if each is not None]
+    if silent:
+        known = [replace(each, state=RunState.WAITING, missing=()) for each in known]
     placed = next((each for each in known if each.epoch), None)
     if not known or placed is None:
         return known[0] if known else None

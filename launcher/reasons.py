@@ -39,7 +39,9 @@ class Reason(StrEnum):
     """Why; in the form of Kubernetes' own reasons."""
 
     INCOMPLETE_SUBMIT = "IncompleteSubmit"
-    """Objects of the run are missing: `submit` was broken off, or a Job is being recreated."""
+    """Objects of the run are missing: `submit` was broken off, or is at work."""
+    JOB_MISSING = "JobMissing"
+    """The worker's Job is not there; `wait` makes it anew."""
     SUSPENDED = "Suspended"
     """The Jobs are suspended by someone else than `stop`."""
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from launcher.observed import Job, Observed, Pod, Position
 from launcher.reasons import Reason
 from trainer.contract.exit_codes import ExitCode
+from trainer.contract.progress import RunProgress
 
 SETTLED_SECONDS = 5.0
 """So long after its start a Job without a pod is in back-off: its controller makes the first at once."""
@@ -35,11 +36,11 @@ class Complete:
 
     Attributes:
         workers: Workers whose Jobs may be made: nothing is left of the Jobs before them.
-        position: How far the run is, which the new Jobs note; None before its first step.
+        progress: How far the run is, which the new Jobs note; None before its first step.
     """
 
     workers: tuple[int, ...]
-    position: Position | None
+    progress: RunProgress | None
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,8 @@ def is_disrupted(pod: Pod) -> bool:
     return pod.disrupted or (pod.exit is not None and pod.exit.code == ExitCode.TERMINATED)
 
 
-def position(observed: Observed) -> Position | None:
-    """How far the run is; None before its first step, or where nothing tells."""
-    progress = observed.progress
+def position(progress: RunProgress | None) -> Position | None:
+    """How far a run is; None before its first step, or where nothing tells."""
     if progress is None or (progress.epoch, progress.step) <= (0, 0):
         return None
     return progress.epoch, progress.step
@@ -176,7 +176,7 @@ def _reason_to_recreate(job: Job, observed: Observed, lost: Sequence[Pod], now: 
 
 def _progressed(job: Job, observed: Observed) -> bool:
     """Whether the run has got further since the Job was made: else recreating it could go on for ever."""
-    reached = position(observed)
+    reached = position(observed.progress)
     return reached is not None and (job.recreated_at is None or reached > job.recreated_at)
 
 
@@ -185,7 +185,7 @@ def _complete(desired: Desired, observed: Observed) -> Iterator[Complete]:
     missing = [worker for worker in range(desired.workers) if worker not in jobs]
     clear = tuple(worker for worker in missing if not any(pod.live for pod in observed.pods_of(worker)))
     if clear or any(not job.owned for job in jobs.values()):
-        yield Complete(clear, position(observed))
+        yield Complete(clear, observed.progress)
 
 
 def _keep_result(chief: Job, observed: Observed) -> Iterator[KeepResult]:

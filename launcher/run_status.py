@@ -21,6 +21,9 @@ _BY_EXIT = {
 # What a run waits for is that of its worst worker, in this order.
 _WORST_FIRST = (State.FAILED, State.SUBMITTING, State.WAITING, State.STOPPING, State.PENDING, State.STARTING)
 
+# A run that has begun, and whose leader has not ended it, waits for a worker in one of these.
+_AWAY = (State.PENDING, State.STARTING, State.STOPPING)
+
 
 @dataclass(frozen=True)
 class WorkerStatus:
@@ -154,8 +157,8 @@ def _run(observed: Observed, workers: tuple[WorkerStatus, ...]) -> tuple[State, 
     progress = observed.progress
     if all(each.state is State.RUNNING for each in workers):
         return _told(progress)
-    begun = progress is not None and progress.attempt > 0
-    state = State.WAITING if begun and worst.state in (State.PENDING, State.STARTING) else worst.state
+    begun = progress is not None and progress.attempt > 0 and progress.state is not RunState.ENDED
+    state = State.WAITING if begun and worst.state in _AWAY else worst.state
     return state, worst.reason, f"worker {worst.worker}: {worst.message}" if worst.message else ""
 
 
@@ -247,7 +250,8 @@ def _worker_states(
     for pod in alive:
         yield _live(pod)
     if job is None:
-        yield State.SUBMITTING, Reason.INCOMPLETE_SUBMIT, "its Job is not there"
+        state = State.SUBMITTING if observed.progress is None else State.WAITING
+        yield state, Reason.JOB_MISSING, "its Job is not there"
     elif job.suspended:
         yield (State.STOPPED, Reason.STOPPED, "") if job.stopped else (State.QUEUED, Reason.SUSPENDED, "")
     elif in_back_off(job, observed, now):

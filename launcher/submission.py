@@ -160,7 +160,7 @@ def make(
         if kind_of(each) in (CLAIM, CONFIG_MAP):
             continue
         if not have[_key(each)]["metadata"].get("ownerReferences"):
-            kube.apply(_owned(have[_key(each)], owner), naming.OWNER_MANAGER)
+            kube.apply(owner_part(have[_key(each)], owner), naming.OWNER_MANAGER)
     return made
 
 
@@ -230,7 +230,7 @@ def _check(kube: Kube, manifests: Sequence[Mapping[str, Any]]) -> None:
         raise RefusedError(errors)
 
 
-def _owned(found: Object, owner: Object) -> dict[str, Any]:
+def owner_part(found: Object, owner: Object) -> dict[str, Any]:
     """The owner reference of an object, for a field manager of its own."""
     reference = {
         "apiVersion": CONFIG_MAP.api_version,

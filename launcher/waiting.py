@@ -1,4 +1,4 @@
-"""Follows a run on a cluster to an end, and heals it on the way; also stops, resumes and deletes one."""
+"""Follows a run on a cluster to an end, and heals it on the way; also stops and resumes one."""
 
 import threading
 import time
@@ -162,34 +162,6 @@ class Followed:
         else:
             acting.suspend(self.kube, observed.jobs.values(), suspended=False)
         return before
-
-
-def delete(kube: Kube, run: str, clock: Clock | None = None, *, wait: bool = True) -> int:
-    """Deletes all objects of a run, and waits until its pods are gone.
-
-    Returns:
-        How many objects were deleted.
-
-    Raises:
-        NoSuchRunError: Nothing is left of it.
-    """
-    clock, observer = clock or Clock(), Observer(kube, run)
-    try:
-        observer.observe()
-    except NoSuchRunError:
-        # A broken off submit, or deletion, may have left what is neither.
-        count = acting.delete_run(kube, run)
-        if not count:
-            raise
-        return count
-    count = acting.delete_run(kube, run)
-    while wait:
-        try:
-            observer.observe()
-        except NoSuchRunError:
-            break
-        clock.sleep(BUSY_SECONDS)
-    return count
 
 
 def exit_code(ended: RunStatus) -> int:

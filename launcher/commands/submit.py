@@ -106,7 +106,8 @@ def _difference(error: "RunChangedError") -> str:
 
 
 def _clear_away(kube: "Kube", run: str) -> None:
-    from launcher.waiting import Followed, delete  # noqa: PLC0415
+    from launcher.run_deletion import delete  # noqa: PLC0415
+    from launcher.waiting import Followed  # noqa: PLC0415
 
     tell(f"stopping run {run}")
     Followed.find(kube, run, tell).stop()

@@ -11,6 +11,7 @@ from launcher.reasons import Reason
 from launcher.reconcile import Complete, DeleteJob, Desired, ForceDeletePod, KeepResult, decide
 from tests.launcher.cluster.fake_cluster import START, FakeCluster, stamp
 from tests.launcher.cluster.samples import JOBS, RUN, last_word, pod_of, submitted, trains
+from trainer.contract.progress import RunProgress
 
 DESIRED = Desired(workers=2, node_lost_after=30.0)
 DISRUPTED = {
@@ -24,6 +25,10 @@ LATER = START + 60
 
 def decided(cluster: FakeCluster, now: float = LATER, observer: Observer | None = None) -> list[object]:
     return list(decide(DESIRED, (observer or Observer(cluster, RUN)).observe(), now))
+
+
+def told(cluster: FakeCluster) -> RunProgress | None:
+    return Observer(cluster, RUN).observe().progress
 
 
 def uid(cluster: FakeCluster, worker: int) -> str:
@@ -171,7 +176,7 @@ def test_a_job_is_made_once_nothing_of_the_one_before_can_still_run() -> None:
     cluster.delete(JOB, JOBS[1])
     assert decided(cluster, now=START + 59) == []
     cluster.delete(POD, old, force=True)
-    assert decided(cluster) == [Complete((1,), (3, 7))]
+    assert decided(cluster) == [Complete((1,), told(cluster))]
 
 
 def test_an_orphan_on_a_lost_node_is_forgotten_before_its_job_is_made() -> None:
@@ -184,7 +189,7 @@ def test_an_orphan_on_a_lost_node_is_forgotten_before_its_job_is_made() -> None:
 def test_a_job_without_an_owner_gets_it() -> None:
     cluster = submitted()
     del cluster.objects["Job", JOBS[0]]["metadata"]["ownerReferences"]
-    assert decided(cluster) == [Complete((), (3, 7))]
+    assert decided(cluster) == [Complete((), told(cluster))]
 
 
 # What is not to be touched.

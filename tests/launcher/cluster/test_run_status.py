@@ -117,6 +117,24 @@ def test_a_new_leader_that_knows_no_place_yet_does_not_hide_the_one_before() -> 
     assert (found.state, found.epoch, found.step, found.attempt) == (State.WAITING, 3, 7, 1)
 
 
+def test_a_silent_new_leader_does_not_repeat_what_the_one_before_was_doing() -> None:
+    cluster = submitted()
+    old = pod_of(cluster, 0)
+    says(cluster, state=RunState.ENDED, attempt=2, epoch=3, step=7, reason="asked to end")
+    cluster.end_pod(old, 143)
+    cluster.add_pod(RUN, 0)
+    found = status(cluster)
+    assert (found.state, found.message, found.epoch) == (State.STARTING, "asked to end", 3)
+
+
+def test_a_job_that_is_being_made_anew() -> None:
+    cluster = submitted()
+    cluster.remove_pod(pod_of(cluster, 1))
+    cluster.delete(JOB, JOBS[1])
+    found = status(cluster)
+    assert (found.state, found.reason) == (State.WAITING, Reason.JOB_MISSING)
+
+
 def test_a_deleted_pod_whose_job_backs_off() -> None:
     cluster = submitted()
     cluster.remove_pod(pod_of(cluster, 1))
@@ -131,6 +149,7 @@ def test_a_pod_that_ends() -> None:
     cluster.objects["Pod", pod_of(cluster, 1)]["metadata"]["deletionTimestamp"] = stamp(START + 120)
     found = status(cluster)
     assert (found.workers[1].state, found.workers[1].reason) == (State.STOPPING, Reason.POD_ENDING)
+    assert (found.state, found.reason) == (State.WAITING, Reason.POD_ENDING)
     lost = status(cluster, START + 150)
     assert (lost.state, lost.workers[1].reason) == (State.WAITING, Reason.NODE_LOST)
 
@@ -157,6 +176,7 @@ def test_a_container_that_has_just_ended() -> None:
 
 def test_a_pod_whose_end_its_job_has_not_counted_yet() -> None:
     cluster = submitted()
+    says(cluster, state=RunState.ENDED, attempt=1, epoch=67)
     cluster.end_pod(pod_of(cluster, 0), 0, last_word())
     found = status(cluster)
     assert (found.state, found.reason) == (State.STOPPING, Reason.POD_ENDING)

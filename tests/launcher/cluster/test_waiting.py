@@ -8,9 +8,10 @@ from launcher import naming
 from launcher.kube import CONFIG_MAP, JOB, POD, SERVICE, UnreachableError
 from launcher.observing import NoSuchRunError, find_run
 from launcher.reasons import State
+from launcher.run_deletion import DirectoryNotDeletedError, delete, delete_directory
 from launcher.run_status import RunStatus
 from launcher.submission import is_complete, objects_of, submit
-from launcher.waiting import Clock, Followed, delete
+from launcher.waiting import Clock, Followed
 from tests.launcher.cluster.fake_cluster import START, FakeCluster, Killed, stamp
 from tests.launcher.cluster.samples import JOBS, RUN, last_word, plan, pod_of, submitted, trains
 
@@ -144,6 +145,22 @@ def test_wait_heals_a_job_in_back_off_and_again_after_progress() -> None:
     ]
     made_anew = ["worker 1: its Job is made anew (BackOff)", "mine-worker-1 was made"]
     assert world.told == made_anew * 2
+
+
+def test_a_new_job_of_worker_0_keeps_the_place_that_no_log_tells_any_more() -> None:
+    cluster = submitted()
+
+    def pod_deleted(cluster: FakeCluster) -> None:
+        later(cluster)
+        cluster.remove_pod(pod_of(cluster, 0))
+
+    def show(cluster: FakeCluster) -> None:
+        followed = World(cluster).followed()
+        now = followed.status_of(followed.observer.observe())
+        assert (now.epoch, now.step, now.attempt) == (3, 7, 1)
+        run_controllers(cluster)
+
+    assert World(cluster, pod_deleted, nothing, show, finish).followed().wait() == 0
 
 
 def test_wait_does_not_heal_twice_without_progress() -> None:
@@ -316,6 +333,66 @@ def test_a_broken_off_delete_is_completed_by_another(moment: int) -> None:
     cluster.writes_left = None
     delete(cluster, RUN)
     assert [kind for kind, _ in cluster.objects] == ["PersistentVolumeClaim"]
+
+
+# delete --run-directory
+
+
+def end_removal(condition: str, message: str = "") -> Step:
+    def step(cluster: FakeCluster) -> None:
+        job = cluster.objects["Job", "mine-remove"]
+        job["status"] = {"conditions": [{"type": condition, "status": "True"}]}
+        terminated = {"exitCode": 77, "message": message}
+        cluster.objects["Pod", "remover"] = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": "remover",
+                "uid": "u-remover",
+                "labels": {"batch.kubernetes.io/job-name": "mine-remove"},
+                "creationTimestamp": stamp(cluster.now),
+                "ownerReferences": [{"uid": job["metadata"]["uid"]}],
+            },
+            "spec": {},
+            "status": {"phase": "Failed", "containerStatuses": [{"state": {"terminated": terminated}}]},
+        }
+
+    return step
+
+
+def test_the_directory_is_deleted_by_a_pod_as_worker_0_has_it_once_no_other_is_left() -> None:
+    cluster = submitted()
+
+    def pods_end(cluster: FakeCluster) -> None:
+        assert "mine-remove" not in cluster.names(JOB)
+        for worker in range(2):
+            cluster.remove_pod(pod_of(cluster, worker))
+
+    world = World(cluster, pods_end, nothing, end_removal("Complete"))
+    assert (
+        delete_directory(cluster, RUN, world.told.append, world.clock)
+        == "file:///perdure/storage/digits/mine"
+    )
+    job = cluster.objects["Job", "mine-remove"]
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "trainer.remove_directory", "mine"]
+    assert {"name": "PERDURE_RUN_DIRECTORY", "value": "file:///perdure/storage/digits/mine"} in container[
+        "env"
+    ]
+    assert "perdure-storage" in [each["name"] for each in container["volumeMounts"]]
+    assert naming.WORKER not in job["metadata"]["labels"]
+    assert delete(cluster, RUN, world.clock) == 7
+    assert cluster.names(JOB) == []
+
+
+def test_a_directory_that_cannot_be_deleted_keeps_the_run() -> None:
+    cluster = submitted(pods=False)
+    world = World(cluster, end_removal("Failed", "permission denied"))
+    with pytest.raises(DirectoryNotDeletedError, match="permission denied"):
+        delete_directory(cluster, RUN, world.told.append, world.clock)
+    assert cluster.names(JOB) == JOBS
+    with pytest.raises(NoSuchRunError):
+        delete_directory(cluster, "other", world.told.append, world.clock)
 
 
 # Which run is meant
