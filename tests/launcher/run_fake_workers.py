@@ -1,6 +1,7 @@
 """A launcher with fake training processes: prints what a view is told as JSON lines, exits as the run did."""
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -44,8 +45,9 @@ def main(directory: str, steps: str, *acts: str) -> int:
         "global_batch_size": 60,
         "parameters": {"acts": list(acts), "steps": int(steps)},
     }
+    restart = json.loads(os.environ.get("RESTART", "{}"))
     experiment = Experiment.model_validate(
-        {"name": "fake", "spec": {"workers": len(acts), "training": training}}
+        {"name": "fake", "spec": {"workers": len(acts), "training": training, "restart": restart}}
     )
     with HeldPorts(len(acts) + 1) as ports:
         leader, *workers = ports.addresses
