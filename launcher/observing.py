@@ -13,12 +13,14 @@ from launcher.kube import (
     ForbiddenError,
     InvalidError,
     Kube,
+    KubeError,
     LogRequest,
     NotFoundError,
     Object,
 )
 from launcher.manifests import RunPlan, read_config_map
 from launcher.observed import Job, Observed, Pod
+from trainer.contract.exit_codes import ExitCode
 from trainer.contract.progress import RunProgress, RunState
 
 LOG_LINES = 2000
@@ -30,6 +32,15 @@ NODE_SECONDS = 10.0
 
 class NoSuchRunError(NotFoundError):
     """There is no run of that name in the namespace."""
+
+
+class UnreadableRunError(KubeError):
+    """The run was made by a version of Perdure that this one cannot read, or by something else."""
+
+    exit_code = ExitCode.CONFIG
+    hint = (
+        "The version of Perdure that submitted it can read it; `kubectl get configmap` shows what it holds."
+    )
 
 
 def find_run(kube: Kube, name: str) -> str:
@@ -67,12 +78,14 @@ def read_plan(kube: Kube, run: str) -> RunPlan:
 
     Raises:
         NoSuchRunError: It has none.
-        ValueError: It was made by a version that this one cannot read.
+        UnreadableRunError: It was made by a version that this one cannot read.
     """
     try:
         return read_config_map(kube.get(CONFIG_MAP, naming.config_map_name(run)))
     except NotFoundError as error:
         raise NoSuchRunError(error.what, error.why, error.hint) from error
+    except ValueError as error:
+        raise UnreadableRunError(f"read what run {run!r} was made of", str(error)) from error
 
 
 class Observer:

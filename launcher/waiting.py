@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from launcher import acting
 from launcher.acting import Tell
-from launcher.kube import Kube, KubeError, LogRequest, UnreachableError
+from launcher.kube import ForbiddenError, Kube, KubeError, LogRequest, UnreachableError
 from launcher.manifests import RunPlan
 from launcher.manifests.storage import run_directory
 from launcher.observed import Observed
@@ -64,6 +64,7 @@ class Followed:
 
     def __post_init__(self) -> None:
         self.observer = Observer(self.kube, self.plan.name, self.clock.monotonic)
+        self._may_heal = True
 
     @classmethod
     def find(cls, kube: Kube, run: str, tell: Tell, clock: Clock | None = None) -> "Followed":
@@ -86,9 +87,13 @@ class Followed:
         return status(subject, self.desired, observed, self.clock.time())
 
     def heal(self, observed: Observed) -> list[Action]:
-        """Does what is to be done now, and returns it."""
-        actions = list(decide(self.desired, observed, self.clock.time()))
-        acting.act(self.kube, self.plan, actions, self.tell)
+        """Does what is to be done now, and returns it; nothing for one who may only look."""
+        actions = list(decide(self.desired, observed, self.clock.time())) if self._may_heal else []
+        try:
+            acting.act(self.kube, self.plan, actions, self.tell)
+        except ForbiddenError as error:
+            self._may_heal = False
+            self.tell(f"{error}\nWaiting goes on, without healing the run.")
         return actions
 
     def wait(

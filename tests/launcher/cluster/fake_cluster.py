@@ -187,7 +187,10 @@ class FakeCluster:
         }
 
     def names(self, kind: Kind) -> list[str]:
-        return sorted(name for (of, name) in self.objects if of == kind.name)
+        return self.names_of(kind.name)
+
+    def names_of(self, kind: str) -> list[str]:
+        return sorted(name for (of, name) in self.objects if of == kind)
 
     def writes(self) -> list[tuple[str, str, str]]:
         return [call for call in self.calls if call[0] in ("apply", "delete")]

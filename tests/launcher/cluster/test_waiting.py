@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from launcher import naming
-from launcher.kube import CONFIG_MAP, JOB, POD, SERVICE, UnreachableError
+from launcher.kube import CONFIG_MAP, JOB, POD, SERVICE, ForbiddenError, UnreachableError
 from launcher.observing import NoSuchRunError, find_run
 from launcher.reasons import State
 from launcher.run_deletion import DirectoryNotDeletedError, delete, delete_directory
@@ -232,6 +232,16 @@ def test_wait_bears_a_server_that_is_away_for_a_while() -> None:
     leave(cluster)
     with pytest.raises(UnreachableError):
         world.followed().wait()
+
+
+def test_one_who_may_only_look_waits_without_healing() -> None:
+    cluster = submitted()
+    cluster.refuses["Job/mine-worker-0"] = ForbiddenError("apply job/mine-worker-0", "you may not")
+    assert World(cluster, finish, nothing).followed().wait() == 0
+    world = World(cluster)
+    assert world.followed().wait() == 0
+    assert len(world.told) == 1
+    assert world.told[0].startswith("cannot apply job/mine-worker-0: you may not")
 
 
 def test_wait_shows_what_changes() -> None:

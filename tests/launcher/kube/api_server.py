@@ -57,6 +57,10 @@ class ApiServer:
         )
         return path
 
+    def close(self) -> None:
+        """Without ever having run: nobody is at its address then."""
+        self._server.server_close()
+
     @contextlib.contextmanager
     def running(self) -> Iterator["ApiServer"]:
         self._thread.start()
