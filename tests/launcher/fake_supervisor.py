@@ -1,4 +1,4 @@
-"""A real supervisor over fake training processes; or a program that only crashes, or repeats what it is told."""
+"""A real supervisor over fake training processes; or a program that only crashes, or repeats its orders."""
 
 import os
 import socket
