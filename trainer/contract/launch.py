@@ -14,7 +14,8 @@ from trainer.contract.fields import (
     entries,
     text,
 )
-from trainer.contract.pod_spec import Quantity, pod_problems
+from trainer.contract.pod_problems import pod_problems
+from trainer.contract.pod_spec import Quantity
 
 StorageURL = Annotated[
     str,
