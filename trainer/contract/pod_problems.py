@@ -1,4 +1,4 @@
-"""What can be wrong in the pod of an experiment file beyond the types of its fields: names, places, sources."""
+"""What can be wrong in the pod of an experiment file beyond the types of its fields."""
 
 import re
 from collections.abc import Iterator, Mapping
