@@ -71,13 +71,15 @@ class Disruptor:
             called = time.time()
             began = act() or called
             match, stepped = run.leader.until(_first_new_step_after(before), seconds)
-            _, attempt = run.leader.until(rf"^attempt {match[1]} started", 10)
+            started = [
+                line for line in run.leader.lines() if line.text.startswith(f"attempt {match[1]} started")
+            ]
             seen = [history.of(worker, pod) for worker, pod in old.items()]
             codes = tuple(history.exit_code(worker, pod) for worker, pod in old.items())
         disruption = Disruption(
             name,
             *(_latest([each[part] for each in seen], began) for part in range(3)),
-            attempt=attempt.time - began,
+            attempt=started[0].time - began,
             stepped=stepped.time - began,
             exit_codes=codes,
         )

@@ -15,7 +15,7 @@ def test_two_runs_that_each_hold_half_of_the_places_give_them_up_in_turn_and_bot
 ) -> None:
     options = (
         *("--set", f'pod.resources={{cpu: "0.25", gpu: 1, gpu_resource: {PLACE}}}'),
-        *("--set", "restart.group_wait=20s"),
+        *("--set", "restart.group_wait=45s"),
     )
     with nodes.with_resource(PLACE, 2):
         runs = [TrainingRun(team, name) for name in ("left", "right")]

@@ -14,10 +14,13 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 
 THREADS = ("--set", "training.threads=1")
 """What decides the bits beside the processor: the same here and there."""
+SMALL = ("--set", 'pod.resources={cpu: "0.25"}')
+"""Other tests want to run, too."""
 
 
 def test_digits_ends_on_the_cluster_with_the_weights_of_this_machine(team: Team, tmp_path: Path) -> None:
-    submitted = team.perdure("submit", "digits", "--run", "digits", "--image", team.image, *THREADS, "--wait")
+    options = ("--run", "digits", "--image", team.image, "--wait", *THREADS, *SMALL)
+    submitted = team.perdure("submit", "digits", *options)
     assert "digits" in submitted.stdout
     status = TrainingRun(team, "digits").status()
     assert status["state"] == "succeeded", status

@@ -190,14 +190,16 @@ class TrainingRun:
 
     def has_lost_no_step(self) -> None:
         """The step after the last interruption is the one that follows the checkpoint taken at it."""
-        saved, went_on = 0, None
+        saved, resumed, went_on = 0, 0, 0
         for line in self.leader.lines():
+            if line.text.startswith("attempt ") and line.text.endswith(" started"):
+                resumed = saved
             if found := re.search(r"^checkpoint at step (\d+)", line.text):
                 saved = int(found[1])
             if found := re.search(PLACE, line.text):
-                went_on = saved, steps_done(found)
-        assert went_on is not None
-        assert went_on[0] <= went_on[1] <= went_on[0] + 1, went_on
+                went_on = steps_done(found)
+        assert resumed > 0
+        assert resumed <= went_on <= resumed + 1, (resumed, went_on)
 
     def kinds_of_interruptions(self) -> set[str]:
         """How the leader that is there now has judged the attempts that ended while it led."""
