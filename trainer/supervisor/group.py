@@ -28,7 +28,7 @@ from trainer.policies.budget import RETRY, Verdict, judge
 from trainer.supervisor import cause, events
 from trainer.supervisor.cause import Cause
 from trainer.supervisor.course import Course, Member
-from trainer.supervisor.holds import ENDING, Round, Wanted, deadline_of
+from trainer.supervisor.holds import ENDING, Round, Wanted, deadline_of, leaving
 from trainer.supervisor.stage import Stage
 
 GATHER_SECONDS = 0.4
@@ -319,9 +319,7 @@ class Group:
             self._round = None
             self._fulfil(now)
         elif held.saved:
-            self._end(
-                Cause(CauseKind.STOPPED, ExitCode.TERMINATED, None, "stopped on request, saved", 0), now
-            )
+            self._end(cause.of_stop(leaving(held.covers), "saved"), now)
 
     # An attempt ends.
 
@@ -416,12 +414,7 @@ class Group:
             if now >= self._gather_until:
                 self._end(cause.strongest(self._course.causes), now)
         elif self._round and self._round.deadline is not None and now >= self._round.deadline:
-            self._end(
-                Cause(
-                    CauseKind.STOPPED, ExitCode.TERMINATED, None, "stopped on request, too late to save", 0
-                ),
-                now,
-            )
+            self._end(cause.of_stop(leaving(self._round.covers or self._wanted), "too late to save"), now)
         elif found := self._course.stalled(self._members, now):
             self._end(found, now)
         elif self._deadline is not None and not self._course.finishing:

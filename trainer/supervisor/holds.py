@@ -82,3 +82,9 @@ def deadline_of(wanted: Collection[Wanted], save_seconds: float) -> float | None
     """When the save must have begun to be in time; None if nobody waits to end."""
     ends = [each.deadline for each in wanted if each.request.wish in ENDING]
     return min(ends) - save_seconds if ends else None
+
+
+def leaving(wanted: Collection[Wanted]) -> list[int]:
+    """The workers that end alone, ascending; none where the whole run is to end."""
+    wishes = {each.request.wish for each in wanted}
+    return [] if Wish.STOP in wishes else sorted({w.worker for w in wanted if w.request.wish is Wish.LEAVE})

@@ -47,7 +47,11 @@ class Training:
 class World:
     """Everything; `step` does one drawn thing and checks what must always hold."""
 
-    def __init__(self, seed: int, workers: int, tickets: int, faults: int) -> None:
+    def __init__(
+        self, seed: int, workers: int, tickets: int, faults: int, deadline: float | None = None
+    ) -> None:
+        self.deadline = deadline
+        self.cut_short = False
         self.draw = random.Random(seed)
         self.workers = workers
         self.tickets = tickets
@@ -121,7 +125,7 @@ class World:
         assert self.trainings[worker] is None
         machine = self.members[worker] = own.MemberMachine(25.0)
         if worker == 0:
-            self.group = Group(self.workers, 10_000, 1e9, self.now)
+            self.group = Group(self.workers, 10_000, 1e9, self.now, self.deadline)
             self.replies.clear()
             self._act(self.group.begin())
             self._link(0)
@@ -341,7 +345,9 @@ class World:
             if peer.acting is not None:
                 assert peer.begun in (training.begun, training.begun + 1), "all act at the same ticket"
         reached = [
-            peer for peer in peers if peer.acting == release or peer.begun > release.target or peer.stopped
+            peer
+            for peer in peers
+            if peer.acting == release or peer.begun > release.target or peer.stopped or peer.finished
         ]
         if len(reached) < self.workers:
             return
@@ -350,6 +356,11 @@ class World:
         self._say(worker, Saved(training.attempt, release.id, self.saved))
         if release.action is Action.STOP:
             training.stopped = True
+        elif release.action is Action.FINISH:
+            training.finished = True
+            if worker == 0:
+                self.result = self.cut_short = True
+            self._say(worker, Finished(worker, {} if worker == 0 else None))
         else:
             training.begun += 1
             training.in_ticket = True
