@@ -173,7 +173,9 @@ class KubeClient:
                 timeout=Timeout(connect=_CONNECT_SECONDS, read=read_seconds), preload_content=False,
             )  # fmt: skip
         except (HTTPError, ApiException, OSError) as error:
-            raise UnreachableError(what, f"{self._cluster.server} does not answer: {error}") from error
+            raise UnreachableError(
+                what, f"{self._cluster.server} does not answer: {_cause(error)}"
+            ) from error
         self._warn(response)
         if not 200 <= response.status < 300:
             raise self._refusal(response, what)
@@ -193,6 +195,12 @@ class KubeClient:
             if text and text not in self._warned:
                 self._warned.add(text)
                 self._on_warning(text)
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong at the bottom of what urllib3 says of it: `[Errno 111] Connection refused`."""
+    innermost = getattr(error, "reason", None) or error
+    return str(innermost).rpartition("): ")[2]
 
 
 def _text(value: object) -> str:
