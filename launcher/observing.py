@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from launcher import naming, observed
+from launcher import naming, raw_objects
 from launcher.kube import (
     CONFIG_MAP,
     JOB,
@@ -113,16 +113,16 @@ class Observer:
         """
         selector = naming.run_selector(self._run)
         owners = self._kube.list(CONFIG_MAP, selector, whole=False)
-        jobs = observed.jobs(self._kube.list(JOB, selector))
+        jobs = raw_objects.jobs(self._kube.list(JOB, selector))
         # After the Jobs: a pod that its Job counts is then in the list.
-        pods = observed.pods(self._kube.list(POD, selector))
+        pods = raw_objects.pods(self._kube.list(POD, selector))
         if not owners and not jobs and not pods:
             where = f"there is none in namespace {self._kube.namespace}"
             raise NoSuchRunError(f"find run {self._run!r}", where)
         self._progress = _joined([*self._told(pods, jobs.get(0)), self._progress])
         return Observed(
             run=self._run,
-            owner=observed.owner(owners[0]) if owners else None,
+            owner=raw_objects.owner(owners[0]) if owners else None,
             jobs=jobs,
             pods=pods,
             lost_nodes=self._lost_nodes(pods),
@@ -161,7 +161,7 @@ class Observer:
         if not self._sees_nodes or now < asked + NODE_SECONDS:
             return since
         try:
-            since = observed.unanswering_since(self._kube.get(NODE, node))
+            since = raw_objects.unanswering_since(self._kube.get(NODE, node))
         except NotFoundError:
             since = 0.0
         except ForbiddenError:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from launcher import naming, observed
+from launcher import naming, raw_objects
 from launcher.kube import JOB, POD, InvalidError, Kube, KubeError, LogRequest, NotFoundError
 from launcher.observed import Pod
 from trainer.contract.pod import PROGRESS_PREFIX
@@ -119,7 +119,7 @@ class _Follower:
             self._lines.put(error)
 
     def _has_ended(self) -> bool:
-        jobs = observed.jobs(self._kube.list(JOB, naming.run_selector(self._run)))
+        jobs = raw_objects.jobs(self._kube.list(JOB, naming.run_selector(self._run)))
         if any(job.stopped for job in jobs.values()):
             return not any(pod.live for pod in _pods(self._kube, self._run, None))
         return not jobs or (0 in jobs and jobs[0].finished)
@@ -142,14 +142,14 @@ class _Follower:
 
     def _is_live(self, pod: Pod) -> bool:
         try:
-            (found,) = observed.pods([self._kube.get(POD, pod.name)])
+            (found,) = raw_objects.pods([self._kube.get(POD, pod.name)])
         except NotFoundError:
             return False
         return found.uid == pod.uid and found.live
 
 
 def _pods(kube: Kube, run: str, worker: int | None) -> list[Pod]:
-    found = observed.pods(kube.list(POD, naming.run_selector(run)))
+    found = raw_objects.pods(kube.list(POD, naming.run_selector(run)))
     return [pod for pod in found if worker in (None, pod.worker)]
 
 
