@@ -21,16 +21,16 @@ def names(requirements: list[str]) -> set[str]:
     return {re.split(r"[^A-Za-z0-9._-]", each.strip())[0].lower() for each in requirements}
 
 
-@pytest.mark.parametrize("image", ["cpu", "gpu", "launcher"])
+@pytest.mark.parametrize("image", ["cpu", "gpu", "launcher", "build"])
 def test_the_images_have_the_versions_that_the_tests_have(image: str) -> None:
     tested, installed = pinned("requirements/dev.txt"), pinned(f"docker/requirements-{image}.txt")
-    assert len(installed) > 20
+    assert installed
     for name, versions in installed.items():
         if name in tested:
             assert versions <= tested[name], name
 
 
-@pytest.mark.parametrize("image", ["cpu", "gpu", "launcher"])
+@pytest.mark.parametrize("image", ["cpu", "gpu", "launcher", "build"])
 def test_every_package_has_a_hash_and_no_index_is_named(image: str) -> None:
     text = (ROOT / f"docker/requirements-{image}.txt").read_text()
     assert "://" not in text
@@ -45,6 +45,6 @@ def test_the_images_install_what_the_project_says_it_needs(image: str) -> None:
     wanted = names([line for line in lines if line and not line.startswith("#")])
     base = names(project["dependencies"])
     if image == "launcher":
-        assert wanted - {"setuptools"} == base
+        assert wanted == base
     else:
         assert wanted == names(project["optional-dependencies"][image]) | {"fsspec", "pydantic"}
