@@ -21,7 +21,9 @@ RUN python3.13 -c 'import ensurepip, venv' 2>/dev/null && python3.13 -m pip --ve
         && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends python3-pip python3.13-venv; }
 
 FROM pip AS packages
-RUN python3.13 -m venv --without-pip /opt/perdure
+RUN python3.13 -m venv --without-pip /opt/perdure \
+    && printf '#!/bin/sh\nexec /opt/perdure/bin/python -P -m launcher "$@"\n' >/opt/perdure/bin/perdure \
+    && chmod 755 /opt/perdure/bin/perdure
 ARG PIP_INDEX_URL
 ARG PIP_TRUSTED_HOST
 COPY docker/requirements-launcher.txt /tmp/requirements.txt
@@ -56,7 +58,7 @@ ENV PATH=/opt/perdure/bin:/usr/local/bin:/usr/bin:/bin \
 COPY --from=packages /opt/perdure /opt/perdure
 USER 65532:65532
 WORKDIR /home/perdure
-ENTRYPOINT ["/opt/perdure/bin/python", "-P", "-m", "launcher"]
+ENTRYPOINT ["/opt/perdure/bin/perdure"]
 # What changes with every commit comes last: a node that has the rest fetches only this.
 ARG VERSION=unknown
 ARG REVISION=unknown
