@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -105,10 +107,13 @@ class Kubectl:
             NotInTimeError: It did not come; the message shows the objects' status.
         """
         objects: dict[str, Object] = {}
-        with self.watch(resource, selector, seconds) as states:
-            for objects in states:
-                if found := condition(list(objects.values())):
-                    return found
+        deadline = time.monotonic() + seconds
+        # A server may end a watch before its time.
+        while (left := deadline - time.monotonic()) > 0:
+            with self.watch(resource, selector, left) as states:
+                for objects in states:
+                    if found := condition(list(objects.values())):
+                        return found
         shown = json.dumps([_shown(each) for each in objects.values()], indent=1)
         raise NotInTimeError(f"not within {seconds:.0f} s: {what}\n{shown}")
 
@@ -125,6 +130,7 @@ class Kubectl:
         process = subprocess.Popen(
             self.command("get", "--raw", self.path(resource, **query)),
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             env=self.environment(),
         )
@@ -138,6 +144,7 @@ class Kubectl:
             process.kill()
             process.wait()
             process.stdout.close()
+            process.stderr.close()
 
 
 def _states(objects: dict[str, Object], watch: subprocess.Popen[str]) -> Iterator[dict[str, Object]]:
@@ -152,6 +159,7 @@ def _states(objects: dict[str, Object], watch: subprocess.Popen[str]) -> Iterato
         else:
             objects = {**objects, name: event["object"]}
         yield objects
+    assert watch.wait() in (0, -signal.SIGKILL), f"the watch failed: {watch.stderr.read()}"
 
 
 def _shown(each: Object) -> Object:

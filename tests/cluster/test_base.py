@@ -54,14 +54,27 @@ def test_the_base_is_accepted_by_the_server(admin: Kubectl) -> None:
     assert answer.count("serverside-applied (server dry run)") == objects.count("\nkind: ")
 
 
-def test_deletion_takes_all_objects_along_but_never_the_run_directory(team: Team, undisturbed: str) -> None:
+def test_deletion_takes_all_objects_along_and_the_run_directory_only_where_it_is_named(
+    team: Team, undisturbed: str
+) -> None:
     run = team.submit("fleeting")
     status = run.succeeds()
     assert status["weights_digest"] == undisturbed
     team.perdure("delete", run.name)
+    nothing_is_left(team)
+    with open_claim(team) as claim:
+        result = json.loads(claim.read(f"steady/{run.name}/result.json"))
+        assert result["weights_digest"] == undisturbed
+        # Submitted again, it finds that it has finished.
+        again = team.submit(run.name).succeeds()
+        assert again["weights_digest"] == undisturbed
+        team.perdure("delete", run.name, "--run-directory", run.name)
+        nothing_is_left(team)
+        assert claim.names("steady") == []
+
+
+def nothing_is_left(team: Team) -> None:
+    """No object of a run is there, and the claim still is."""
     for kind in ("jobs", "pods", "services", "networkpolicies", "configmaps"):
         team.admin.run("wait", "--for=delete", kind, "--selector", RUN, "--timeout=60s")
     assert [each["metadata"]["name"] for each in team.admin.items("persistentvolumeclaims")] == [CLAIM]
-    with open_claim(team) as claim:
-        result = json.loads(claim.read(f"steady/{run.name}/result.json"))
-    assert result["weights_digest"] == undisturbed
