@@ -74,7 +74,8 @@ class FakeTraining:
         saved = Path(message.run_directory) / "saved"
         self.step = int(saved.read_text()) if saved.exists() else 0
         if act == "count":
-            return self.count(parameters["steps"], saved)
+            counting = [worker for worker, other in enumerate(parameters["acts"]) if other == act]
+            return self.count(parameters["steps"], saved, counting)
         return self.act(act)
 
     def act(self, act: str) -> int:
@@ -104,7 +105,9 @@ class FakeTraining:
                 return self.finish()
         raise ValueError(act)
 
-    def count(self, steps: int, saved: Path) -> int:
+    def count(self, steps: int, saved: Path, workers: list[int]) -> int:
+        self.pages = {w: saved.with_name(f"step-{self.assignment.attempt}-{w}") for w in workers}
+        self.note_step()
         self.say(Ready(self.worker, 2, 10, "CPU"))
         while self.step < steps:
             message = self.hear(0.01)
@@ -122,15 +125,24 @@ class FakeTraining:
                     self.say(Committed(self.step, self.step, self.assignment.attempt))
                 if message.action is Action.STOP:
                     time.sleep(600)
-            else:
+            elif not self.is_ahead():
                 self.advance()
                 if self.worker == 0 and self.step % 5 == 0:
                     save(saved, self.step)
         return self.finish()
 
+    def is_ahead(self) -> bool:
+        """Whether another worker has not come as far: a real step would wait for it in its collective."""
+        reached = (int(page.read_text() or -1) if page.exists() else -1 for page in self.pages.values())
+        return min(reached) < self.step
+
+    def note_step(self) -> None:
+        self.pages[self.worker].write_text(str(self.step))
+
     def advance(self) -> None:
         self.begun += 1
         self.step += 1
+        self.note_step()
         epoch, step = divmod(self.step - 1, STEPS_PER_EPOCH)
         self.say(Progress(self.worker, epoch, "training", step, self.begun, "training"))
 
