@@ -1,18 +1,16 @@
 """`fit` with callbacks and checkpoints at the `auto` cadence, beside itself without and the bare loop."""
 
 import argparse
-import gc
 import json
 import statistics
-import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import saves, sides
 from benchmarks.comparison import alternating, of_timings
-from benchmarks.workloads import WORKLOADS, Run, Side, Timing
+from benchmarks.workloads import WORKLOADS, Run, Timing, timed
 
 # Long enough for several checkpoints, whose distance follows from what they cost.
 _EPOCHS = {"tiny": 70, "25m": 12}
@@ -42,24 +40,15 @@ def measure(workload_name: str, pairs: int, quick: bool) -> dict[str, Any]:
     workload = replace(WORKLOADS[workload_name], epochs=_EPOCHS[workload_name])
     if quick:
         workload = workload.shortened()
-    train, validation = workload.rows()
-
-    def timed(side: Side) -> Callable[[], Timing]:
-        def run() -> Timing:
-            gc.collect()
-            with tempfile.TemporaryDirectory() as directory:
-                return side(Run(workload, train, validation, Path(directory)))
-
-        return run
-
+    once = partial(timed, workload, *workload.rows())
     ours = _WithCheckpoints()
-    timed(ours)()  # what is paid once in a process is on no side
+    once(ours)  # what is paid once in a process is on no side
     ours.counts.clear()
-    without = list(alternating(pairs, timed(ours), timed(sides.perdure_fit)))
+    without = list(alternating(pairs, partial(once, ours), partial(once, sides.perdure_fit)))
     figure = "callbacks and checkpoints on"
     found = of_timings(figure, "callbacks on, checkpoints off", without)
     if workload_name == "tiny":
-        bare = list(alternating(pairs, timed(ours), timed(sides.bare_loop)))
+        bare = list(alternating(pairs, partial(once, ours), partial(once, sides.bare_loop)))
         found += of_timings(figure, "bare loop", bare, target=1.05)
     epochs, seconds = workload.epochs, statistics.median(timing.whole_seconds for timing, _ in without)
     note = f"{min(ours.counts)} to {max(ours.counts)} checkpoints in {epochs} epochs, {seconds:.0f} s."

@@ -1,16 +1,14 @@
 """One process: `fit` with the whole callback stack beside the bare loop and beside Keras's own `fit`."""
 
 import argparse
-import gc
 import json
-import tempfile
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from benchmarks import sides
 from benchmarks.comparison import Comparison, alternating, of_timings
-from benchmarks.workloads import WORKLOADS, Run, Side, Timing
+from benchmarks.workloads import WORKLOADS, Side, timed
 
 # Yardstick, side, target of the epoch's ratio for tiny steps and for 25 million parameters.
 _YARDSTICKS: tuple[tuple[str, Side, dict[str, float]], ...] = (
@@ -24,17 +22,11 @@ _YARDSTICKS: tuple[tuple[str, Side, dict[str, float]], ...] = (
 def measure(workload_name: str, pairs: int, quick: bool) -> list[Comparison]:
     """Compares `fit` with every yardstick, `pairs` pairs each."""
     workload = WORKLOADS[workload_name].shortened() if quick else WORKLOADS[workload_name]
-    train, validation = workload.rows()
-
-    def timed(side: Side) -> Timing:
-        gc.collect()
-        with tempfile.TemporaryDirectory() as directory:
-            return side(Run(workload, train, validation, Path(directory)))
-
-    timed(sides.perdure_fit)  # what is paid once in a process is on no side
+    once = partial(timed, workload, *workload.rows())
+    once(sides.perdure_fit)  # what is paid once in a process is on no side
     found = []
     for name, side, targets in _YARDSTICKS:
-        timings = list(alternating(pairs, partial(timed, sides.perdure_fit), partial(timed, side)))
+        timings = list(alternating(pairs, partial(once, sides.perdure_fit), partial(once, side)))
         found += of_timings("callbacks on", name, timings, targets.get(workload_name))
     return found
 
