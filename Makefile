@@ -32,7 +32,7 @@ run: $(READY) ## Trains EXPERIMENT on this machine (WORKERS, STORAGE, RUN, SET)
 		$(if $(STORAGE),--storage "$(STORAGE)") $(if $(RUN),--run "$(RUN)") $(foreach each,$(SET),--set '$(each)')
 
 validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
-	@$(BIN)/perdure validate "experiments/$(EXPERIMENT)" $(foreach each,$(SET),--set '$(each)')
+	@$(BIN)/perdure validate "$(EXPERIMENT)" $(foreach each,$(SET),--set '$(each)')
 
 test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher")
 	$(BIN)/pytest $(ARGS)

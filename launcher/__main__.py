@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import click
 
+from launcher.plain_text import plain
 from trainer.contract.exit_codes import ExitCode
 
 
@@ -72,7 +73,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return ExitCode.INTERRUPTED
     except _experiment_errors() as error:
-        click.echo(str(error), err=True)
+        click.echo(plain(str(error)), err=True)
         return ExitCode.USAGE
     return code if isinstance(code, int) else ExitCode.OK
 

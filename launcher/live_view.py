@@ -8,6 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
+from launcher.plain_text import plain
 from launcher.restart_log import Restart
 from trainer.contract.messages import EpochFinished, Failed, Message, Ready, Started
 from trainer.contract.messages import Progress as Position
@@ -129,7 +130,7 @@ class LiveView:
 
     def _print(self, text: str) -> None:
         # What a worker printed may look like markup, and is as long as it is.
-        self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        self._console.print(plain(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def epoch_line(message: EpochFinished, epochs: int, seconds: list[float]) -> str:

@@ -140,7 +140,7 @@ def _why(run: LocalRun, result: Mapping[str, Any]) -> str:
 
 
 def _best(version: Mapping[str, Any]) -> str:
-    return f"{version['value']:.4g} at epoch {version['epoch']}"
+    return f"{float(version['value']):.4g} at epoch {version['epoch']}"
 
 
 def _first_of_each(best: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

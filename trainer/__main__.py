@@ -9,9 +9,8 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from trainer.contract.exit_codes import ExitCode
-from trainer.contract.messages import Supervise, decode
-from trainer.lifeline import die_with_parent
+from trainer.contract.messages import Supervise
+from trainer.inherited import first_message, inherited_channel
 from trainer.supervisor.supervisor import supervise
 
 
@@ -29,22 +28,13 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = ()) ->
     parser.add_argument("--channel", type=int, required=True, help="descriptor of the inherited socket")
     parser.add_argument("--parent", type=int, required=True, help="process id of the parent")
     options = parser.parse_args(arguments)
-    die_with_parent(options.parent)
-    channel = socket.socket(fileno=options.channel)
-    channel.set_inheritable(False)
+    channel = inherited_channel(options.channel, options.parent)
     plan = _read_plan(channel)
     return asyncio.run(supervise(plan, channel, command))
 
 
 def _read_plan(channel: socket.socket) -> Supervise:
-    line = bytearray()
-    # Byte by byte: what follows the first line is for the event loop.
-    while not line.endswith(b"\n"):
-        received = channel.recv(1)
-        if not received:
-            raise SystemExit(ExitCode.CRASH)
-        line += received
-    message = decode(bytes(line))
+    message = first_message(channel)
     if not isinstance(message, Supervise):
         raise TypeError(f"expected what to supervise, received {type(message).__name__}")
     return message

@@ -4,8 +4,8 @@ from typing import Any
 
 from trainer.contract.position import Phase
 from trainer.data import Source
-from trainer.distribution import Topology, any_worker
-from trainer.executions import executions, logs_by_itself, phase_logs, walk
+from trainer.distribution import any_worker
+from trainer.executions import batch_logs, executions, logs_by_itself, phase_logs, walk
 from trainer.hooks import Hooks
 from trainer.progress_bar import ProgressBar
 from trainer.step import Metrics, ReplicaStep, python_values
@@ -50,7 +50,8 @@ class Evaluation:
                 state.last = python_values(outputs) if self._logs_by_itself else None
             first += len(steps)
             if every_batch:
-                hooks.batch("on_test_batch_end", first - 1, self._batch_logs(outputs))
+                logs = batch_logs(self._strategy, self._metrics, self._step, outputs)
+                hooks.batch("on_test_batch_end", first - 1, logs)
             if bar:
                 bar.step(len(steps))
             self._tickets.completed(position)
@@ -59,8 +60,3 @@ class Evaluation:
         logs = python_values(phase_logs(self._strategy, self._metrics, self._step, outputs))
         hooks.call("on_test_end", logs)
         return logs
-
-    def _batch_logs(self, outputs: Any) -> dict[str, Any]:
-        if Topology.of(self._strategy).replicas == 1:
-            return python_values(outputs)
-        return python_values(phase_logs(self._strategy, self._metrics, self._step, outputs))

@@ -50,6 +50,13 @@ def phase_logs(strategy: Any, metrics: Metrics, step: ReplicaStep, outputs: Any)
     return {name: float(np.mean([logs[name] for logs in every])) for name in every[0]}
 
 
+def batch_logs(strategy: Any, metrics: Metrics, step: ReplicaStep, outputs: Any) -> dict[str, Any]:
+    """What a batch hook is given: global values, for which all workers have to ask; a collective."""
+    if Topology.of(strategy).replicas == 1:
+        return python_values(outputs)
+    return python_values(phase_logs(strategy, metrics, step, outputs))
+
+
 def logs_by_itself(step: ReplicaStep, metrics: Metrics) -> bool:
     """Whether a step logs something else than the model's metrics, which keep their own state."""
     names = step.log_names

@@ -1,6 +1,7 @@
 """What a run leaves behind beside its models and logs: result.json and environment.json."""
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -71,12 +72,26 @@ def finished(
 
 
 def to_json(content: Mapping[str, Any]) -> bytes:
-    """Writes one of the above as readable JSON; NaN and infinities as Python's json reads them back."""
-    return json.dumps(content, indent=2).encode() + b"\n"
+    """Writes one of the above as readable JSON.
+
+    What JSON has no numbers for becomes a text that `float()` reads: `"NaN"`, `"Infinity"`, `"-Infinity"`.
+    """
+    return json.dumps(_finite(content), indent=2, allow_nan=False).encode() + b"\n"
 
 
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
+
+
+def _finite(value: Any) -> Any:
+    """The same with texts in place of what JSON has no numbers for."""
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def _version(package: str) -> str | None:

@@ -11,7 +11,7 @@ from trainer.contract.position import Phase, Position
 from trainer.data import Feed, Place, Source, Step
 from trainer.distribution import StatisticsAverage, Topology, any_worker
 from trainer.evaluation import Evaluation
-from trainer.executions import executions, logs_by_itself, phase_logs
+from trainer.executions import batch_logs, executions, logs_by_itself, phase_logs
 from trainer.hooks import Hooks
 from trainer.progress_bar import ProgressBar
 from trainer.step import Metrics, ReplicaStep, python_values
@@ -145,7 +145,8 @@ class Training:
             first += len(steps)
             self._done(steps, first, outputs)
             if self._every_batch:
-                self._hooks.batch("on_train_batch_end", first - 1, self._batch_logs(outputs))
+                logs = batch_logs(self._strategy, self._metrics, self._step, outputs)
+                self._hooks.batch("on_train_batch_end", first - 1, logs)
             pending.append((position, outputs))
             if len(pending) > _RUN_AHEAD:
                 self._wait_for(*pending.popleft())
@@ -170,11 +171,6 @@ class Training:
         if scalar is not None:
             scalar.numpy()
         self._tickets.completed(position)
-
-    def _batch_logs(self, outputs: Any) -> dict[str, Any]:
-        if self._topology.replicas == 1:
-            return python_values(outputs)
-        return python_values(phase_logs(self._strategy, self._metrics, self._step, outputs))
 
     def _stopped(self) -> bool:
         self._model.stop_training = any_worker(self._strategy, bool(self._model.stop_training))

@@ -10,7 +10,6 @@ import faulthandler
 import importlib
 import logging
 import os
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -20,13 +19,13 @@ from trainer import user_code
 from trainer.contract import cluster
 from trainer.contract.cluster import Cluster, to_tf_config
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.messages import Assignment, Finished, Message, Prepare, Started, Warm, decode, encode
+from trainer.contract.messages import Assignment, Finished, Prepare, Started, Warm, encode
 from trainer.contract.training import Experiment
 from trainer.control import Control
 from trainer.failure import describe
+from trainer.inherited import first_message, inherited_channel
 from trainer.last_ticket import LastTicket
 from trainer.lifeline import (
-    die_with_parent,
     guard_group,
     leave_sigterm_to_supervisor,
     restore_sigterm_in_forks,
@@ -49,20 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, required=True, help="process id of the parent")
     options = parser.parse_args(arguments)
 
-    die_with_parent(options.parent)
-    channel = socket.socket(fileno=options.channel)
-    channel.set_inheritable(False)
+    channel = inherited_channel(options.channel, options.parent)
     leave_sigterm_to_supervisor()
     guard_group(channel)
     restore_sigterm_in_forks()
     faulthandler.enable()
-    message = _read_message(channel)
+    message = first_message(channel)
     last_ticket = None
     if isinstance(message, Prepare):
         last_ticket = _last_ticket(message)
         _prepare(message)
         channel.sendall(encode(Warm(os.getpid())))
-        message = _read_message(channel)
+        message = first_message(channel)
     if not isinstance(message, Assignment):
         raise TypeError(f"expected an assignment, received {type(message).__name__}")
     control = Control(channel, message.worker, message.attempt, time.monotonic, last_ticket)
@@ -82,17 +79,6 @@ def _prepare(message: Prepare) -> None:
     """Imports all that needs no experiment, so that a standby begins at once when it is needed."""
     pin_environment(os.environ, message.threads)
     importlib.import_module("trainer.training_run")
-
-
-def _read_message(channel: socket.socket) -> Message:
-    line = bytearray()
-    # Byte by byte: what follows the assignment is for `Control`.
-    while not line.endswith(b"\n"):
-        received = channel.recv(1)
-        if not received:
-            raise SystemExit(ExitCode.CRASH)
-        line += received
-    return decode(bytes(line))
 
 
 def _work(assignment: Assignment, control: Control) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from launcher.commands.common import located, say
 from trainer.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -81,26 +82,18 @@ def run_command(**typed: Any) -> int:
     from launcher.local_ports import HeldPorts  # noqa: PLC0415
 
     request = _Request(**typed)
-    path = find_experiment(request.experiment)
+    path = located(request.experiment)
+    if path is None:
+        given = request.experiment
+        raise click.UsageError(
+            f"there is no experiment {given!r}: neither {given} nor experiments/{given} exists"
+        )
     loaded = load_experiment(path, request.overrides())
     run = request.name or _new_name(loaded.name)
     _check(run)
     folder = str((path if path.is_dir() else path.parent).resolve())
     with HeldPorts(loaded.spec.workers + 1) as ports:
         return _run(request, _plan(loaded, folder, run, ports.addresses))
-
-
-def find_experiment(given: str) -> Path:
-    """Finds the folder, or the file in it, that a user named.
-
-    Raises:
-        click.UsageError: There is neither a path of that name nor a folder of it in ./experiments.
-    """
-    named = Path("experiments") / given
-    for path in (Path(given), named):
-        if path.exists():
-            return path
-    raise click.UsageError(f"there is no experiment {given!r}: neither {given} nor {named} exists")
 
 
 def _plan(experiment: "Experiment", folder: str, run: str, addresses: tuple[str, ...]) -> "LocalRun":
@@ -128,7 +121,7 @@ def _run(request: _Request, plan: "LocalRun") -> int:
         with nullcontext() if stored is None else held(stored.lock):
             return _run_alone(request, plan, stored)
     except RunBusyError as busy:
-        click.echo(
+        say(
             f"Run {plan.name!r} is being trained already, by {busy.holder}. Wait for its end, or end it "
             "there with Ctrl-C and start it again; --run gives this one another name.",
             err=True,
@@ -144,24 +137,24 @@ def _run_alone(request: _Request, plan: "LocalRun", stored: "StoredRun | None") 
     try:
         following = Begin() if stored is None else _following(request, plan, stored)
     except ValueError as error:
-        click.echo(f"The run cannot go on: {error}", err=True)
+        say(f"The run cannot go on: {error}", err=True)
         return ExitCode.DATA
     except OSError as error:
-        click.echo(f"The run's directory cannot be used: {error}", err=True)
+        say(f"The run's directory cannot be used: {error}", err=True)
         return ExitCode.NO_PERMISSION
     match following:
         case Refused():
-            click.echo(following.reason, err=True)
+            say(following.reason, err=True)
             return ExitCode.CONFIG
         case Finished():
-            click.echo(f"Run {plan.name!r} has finished already.")
-            click.echo(report.ending(plan, Outcome(ExitCode.OK, result=following.result)))
+            say(f"Run {plan.name!r} has finished already.")
+            say(report.ending(plan, Outcome(ExitCode.OK, result=following.result)))
             return ExitCode.OK
         case Begin() | GoOn():
-            click.echo(report.plan(plan, following) + "\n")
+            say(report.plan(plan, following) + "\n")
             outcome = _train(plan, stored)
             told = report.ending(plan, outcome, request.to_go_on(plan.name))
-            click.echo(told, err=outcome.exit_code not in (ExitCode.OK, ExitCode.INTERRUPTED))
+            say(told, err=outcome.exit_code not in (ExitCode.OK, ExitCode.INTERRUPTED))
             return outcome.exit_code
 
 
@@ -171,7 +164,7 @@ def _following(request: _Request, plan: "LocalRun", stored: "StoredRun") -> "Con
     from launcher.stored_run import code_digests  # noqa: PLC0415
 
     if request.start_over and Path(stored.paths.url).exists():
-        click.echo(f"Starting over; the run so far is kept in {stored.set_aside()}")
+        say(f"Starting over; the run so far is kept in {stored.set_aside()}")
     document, code = plan.experiment.document(), code_digests(plan.folder)
     following = continuation(stored, plan.name, document, code, accept=request.accept_changes)
     if isinstance(following, Begin | GoOn):

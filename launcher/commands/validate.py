@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from launcher.commands.common import located, say
+
 if TYPE_CHECKING:
     from trainer.contract.training import Experiment
 
 
 @click.command("validate")
-@click.argument("path", metavar="FILE|FOLDER", type=click.Path())
+@click.argument("path", metavar="EXPERIMENT", type=click.Path())
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Overrule a value of the file.")
 @click.option(
     "-o",
@@ -22,20 +24,22 @@ if TYPE_CHECKING:
 def validate_command(path: str, overrides: tuple[str, ...], output: str) -> None:
     """Check an experiment file and everything beside it that it names.
 
+    EXPERIMENT is a file, a folder with an experiment.yaml, or the name of one in ./experiments.
+
     Exits with 0 when it is right, and with 64 after telling everything that is wrong.
     """
     from launcher.experiment import ExperimentErrors, load_experiment  # noqa: PLC0415
     from trainer.contract.exit_codes import ExitCode  # noqa: PLC0415
 
     try:
-        experiment = load_experiment(path, overrides)
+        experiment = load_experiment(located(path) or path, overrides)
     except ExperimentErrors as error:
         if output == "json":
             click.echo(json.dumps([wrong.as_data() for wrong in error.errors], indent=2))
         else:
-            click.echo(str(error), err=True)
+            say(str(error), err=True)
         click.get_current_context().exit(ExitCode.USAGE)
-    click.echo("[]" if output == "json" else _summary(experiment))
+    say("[]" if output == "json" else _summary(experiment))
 
 
 def _summary(experiment: "Experiment") -> str:

@@ -28,11 +28,14 @@ def test_an_exception_in_the_model_is_shown_once_with_its_worker(tmp_path: Path)
     """
     experiment = write(tmp_path / "experiment", model=model)
     (experiment / "model_of_all.py").write_text(textwrap.dedent(MODEL))
-    (experiment / "helpers.py").write_text("def fail():\n    raise ValueError('no such layer: 17')\n")
+    (experiment / "helpers.py").write_text(
+        "def fail():\n    raise ValueError('no such \\x1b[2J\\x1b[1mlayer: 17')\n"
+    )
     ended = run(experiment, tmp_path / "runs")
     assert ended.code == 70, ended.output
     assert ended.output.count("Traceback (most recent call last)") == 1
-    assert "Failed: worker 1 at helpers.py:2: ValueError: no such layer: 17" in ended.output
+    assert "Failed: worker 1 at helpers.py:2: ValueError: no such \\x1b[2Jlayer: 17" in ended.output
+    assert "\x1b" not in ended.output
     assert "training_run.py" not in ended.output
 
 

@@ -22,6 +22,12 @@ def test_a_valid_experiment_is_summed_up_in_a_line(path: Path) -> None:
     assert result.exit_code == 0
 
 
+def test_an_experiment_is_found_by_its_name_as_for_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(DIGITS.parents[1])
+    result = CliRunner().invoke(validate_command, ["digits"])
+    assert result.stdout.startswith("digits is valid")
+
+
 def test_errors_go_to_standard_error_and_the_exit_code_is_64() -> None:
     arguments = [str(DIGITS), "--set", "training.epochs=0", "--set", "training.sed=1"]
     result = CliRunner().invoke(validate_command, arguments)
