@@ -18,9 +18,11 @@ class ExitCode(IntEnum):
     USAGE = 64
     """The command line or the experiment file is wrong."""
     DATA = 65
-    """What a run should read cannot be used: no valid checkpoint, damaged or unusable data."""
+    """What a run should read cannot be used: no valid checkpoint, damaged or unusable data, or data that
+    differ between the workers."""
     SOFTWARE = 70
-    """The experiment's own code raised an exception, or the budget of failures is spent."""
+    """The experiment's own code raised an exception or ended the process, or the budget of failures is
+    spent."""
     INCOMPLETE = 75
     """The group stayed incomplete for too long; the run goes on when started again."""
     FENCED = 76
@@ -28,7 +30,8 @@ class ExitCode(IntEnum):
     NO_PERMISSION = 77
     """The storage refuses to be read or written."""
     CONFIG = 78
-    """The run exists already, with another experiment or beyond what was asked for."""
+    """The run exists already, with another experiment or a model that its checkpoint does not fit, or another
+    process of this machine trains it."""
     INTERRUPTED = 130
     """Ended by Ctrl-C (128 + SIGINT)."""
     TERMINATED = 143
