@@ -78,6 +78,9 @@ def chaos(options: argparse.Namespace, storage: str) -> int:
         for kill in assault.kills:
             print(row(len(made) + 1, kill, steps), flush=True)
             made.append(kill)
+        if assault.stopped:
+            print(f"stopped by a signal in run {number}, after {len(made)} kills", flush=True)
+            return outcome.exit_code
         told = [f"ended with {outcome.exit_code}: {outcome.reason} {outcome.failure or ''}"]
         if outcome.exit_code == 0:
             told = differences(undisturbed, found)

@@ -71,7 +71,13 @@ def draw_aims(kills: int, source: random.Random) -> list[Aim]:
 
 
 class Assault(threading.Thread):
-    """A view of a run that also shoots at it, from a thread of its own, until the run or the aims end."""
+    """A view of a run that also shoots at it, from a thread of its own, until the run or the aims end.
+
+    Attributes:
+        kills: What it has shot at so far.
+        output: What the run has shown.
+        stopped: Whether somebody else asked the run to stop, as Ctrl-C does.
+    """
 
     def __init__(
         self,
@@ -85,6 +91,7 @@ class Assault(threading.Thread):
         self._longest_freeze = longest_freeze
         self.kills: list[Kill] = []
         self.output: list[str] = []
+        self.stopped = False
         self._aims = aims
         self._workers = workers
         self._checkpoints = Path(checkpoints)
@@ -128,6 +135,7 @@ class Assault(threading.Thread):
 
     def stopping(self) -> None:
         self.output.append("stopping")
+        self.stopped = True
 
     def end(self) -> None:
         """The run is over: no more shots."""
