@@ -12,18 +12,39 @@ WORKERS ?=
 STORAGE ?=
 RUN ?=
 SET ?=
+NAMESPACE ?=
+IN_NAMESPACE = $(if $(NAMESPACE),--namespace "$(NAMESPACE)")
 KILLS ?= 40
 SEED ?= 1
 MODEL ?= digits
 FROZEN ?=
 
+# Of image and push. IMAGE_BUILD is any other command that builds: image, `.` and docker's options are appended to it.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= localhost/perdure-trainer:$(VERSION)
+LAUNCHER_IMAGE ?= localhost/perdure-launcher:$(VERSION)
+VARIANT ?= gpu
+BUILDER ?= docker
+BASE ?=
+IMAGE_BUILD ?=
+REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+IMAGE_ARGS = $(if $(BASE),--build-arg "BASE=$(BASE)") $(if $(PIP_INDEX_URL),--build-arg "PIP_INDEX_URL=$(PIP_INDEX_URL)") \
+	--build-arg "VERSION=$(VERSION)" --build-arg "REVISION=$(or $(REVISION),unknown)"
+build_image = $(if $(IMAGE_BUILD),$(IMAGE_BUILD) "$(1)" . $(2) $(IMAGE_ARGS),\
+	$(BUILDER) build --tag "$(1)" $(2) $(IMAGE_ARGS) .)
+
+# Of cluster-test: tests beside each other; commands that end a node, its name appended, and bring it back.
+PARALLEL ?= 3
+NODE_OFF ?=
+NODE_ON ?=
+
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate test chaos lint format bench clean distclean
+.PHONY: help run validate submit status logs wait stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make run EXPERIMENT=digits WORKERS=4 STORAGE=./runs RUN=name SET="training.epochs=5 training.seed=7"'
 
@@ -34,18 +55,57 @@ run: $(READY) ## Trains EXPERIMENT on this machine (WORKERS, STORAGE, RUN, SET)
 validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 	@$(BIN)/perdure validate "$(EXPERIMENT)" $(foreach each,$(SET),--set '$(each)')
 
+render: $(READY) ## Prints the Kubernetes objects of a run of EXPERIMENT (RUN, NAMESPACE, SET)
+	@$(BIN)/perdure render "$(EXPERIMENT)" $(if $(RUN),--run "$(RUN)") \
+		$(if $(NAMESPACE),--namespace "$(NAMESPACE)") $(foreach each,$(SET),--set '$(each)')
+
+submit: $(READY) ## Trains EXPERIMENT on the kubeconfig's cluster (RUN, NAMESPACE, IMAGE, SET, ARGS such as --wait)
+	@$(BIN)/perdure submit "$(EXPERIMENT)" $(if $(RUN),--run "$(RUN)") $(IN_NAMESPACE) \
+		$(if $(filter-out file,$(origin IMAGE)),--image "$(IMAGE)") $(foreach each,$(SET),--set '$(each)') $(ARGS)
+
+status logs wait: $(READY) ## Looks at RUN, or at the newest run of EXPERIMENT (NAMESPACE, ARGS such as -f)
+	@$(BIN)/perdure $@ "$(or $(RUN),$(EXPERIMENT))" $(IN_NAMESPACE) $(ARGS)
+
+stop resume delete: $(READY) ## Stops RUN after a save, lets it go on, deletes its objects (NAMESPACE)
+	@test -n "$(RUN)" || { echo "make $@ needs RUN=name; make status EXPERIMENT=$(EXPERIMENT) shows the newest" >&2; exit 64; }
+	@$(BIN)/perdure $@ "$(RUN)" $(IN_NAMESPACE) $(ARGS)
+
 test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher")
 	$(BIN)/pytest $(ARGS)
+
+image: ## Builds the trainer's IMAGE (VARIANT gpu or cpu, BUILDER docker, podman or buildah, BASE)
+	$(call build_image,$(IMAGE),--file docker/trainer.Dockerfile --build-arg "VARIANT=$(VARIANT)")
+
+push: ## Pushes IMAGE to its registry
+	$(BUILDER) push "$(IMAGE)"
+
+launcher-image: ## Builds LAUNCHER_IMAGE, the command line for use in a cluster, without TensorFlow
+	$(call build_image,$(LAUNCHER_IMAGE),--file docker/launcher.Dockerfile)
+
+cluster-test: $(READY) ## Runs tests/cluster on the kubeconfig's cluster, whose nodes have IMAGE (PARALLEL, ARGS)
+	PERDURE_IMAGE="$(IMAGE)" PERDURE_TEST_NODE_OFF="$(NODE_OFF)" PERDURE_TEST_NODE_ON="$(NODE_ON)" \
+		$(BIN)/pytest tests/cluster -m cluster --numprocesses "$(PARALLEL)" --maxschedchunk 1 $(ARGS)
+
+kind-up: ## Starts a cluster of two nodes with kind, unless it is there, and brings IMAGE to it
+	kind get clusters | grep -qx perdure || kind create cluster --name perdure --config k8s/kind.yaml
+	kind load docker-image "$(IMAGE)" --name perdure
+
+kind-down: ## Deletes that cluster
+	kind delete cluster --name perdure
 
 chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard, hard16) and compares (SEED, WORKERS, FROZEN)
 	@$(BIN)/python -m tests.chaos --kills "$(KILLS)" --seed "$(SEED)" --model "$(MODEL)" \
 		$(if $(WORKERS),--workers "$(WORKERS)") $(if $(FROZEN),--frozen "$(FROZEN)") $(ARGS)
 
-lint: $(READY) ## Checks style, formatting, types and layers
+golden: $(READY) ## Regenerates the golden files of rendered runs
+	$(BIN)/python -m tests.launcher.manifests.golden --write
+
+lint: $(READY) ## Checks style, formatting, types, layers and golden files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.launcher.manifests.golden
 
 format: $(READY) ## Formats the sources
 	$(BIN)/ruff format .

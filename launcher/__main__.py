@@ -23,7 +23,21 @@ class _Entry:
 _COMMANDS = {
     "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
     "validate": _Entry("launcher.commands.validate", "validate_command", "Checks an experiment file."),
+    "render": _Entry("launcher.commands.render", "render_command", "Prints a run's Kubernetes objects."),
     "schema": _Entry("launcher.commands.schema", "schema_command", "Prints the schema of experiment files."),
+    "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
+    "wait": _Entry(
+        "launcher.commands.wait", "wait_command", "Waits for a run's end, and heals it meanwhile."
+    ),
+    "status": _Entry("launcher.commands.status", "status_command", "Shows what a run is doing."),
+    "logs": _Entry(
+        "launcher.commands.logs", "logs_command", "Shows the logs of all workers of a run as one."
+    ),
+    "stop": _Entry("launcher.commands.stop", "stop_command", "Saves a run, and gives its places back."),
+    "resume": _Entry("launcher.commands.resume", "resume_command", "Lets a stopped or failed run go on."),
+    "delete": _Entry(
+        "launcher.commands.delete", "delete_command", "Deletes a run's objects, not its results."
+    ),
 }
 
 
@@ -72,9 +86,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED
-    except _experiment_errors() as error:
+    except _known_errors() as error:
         click.echo(plain(str(error)), err=True)
-        return ExitCode.USAGE
+        return int(getattr(error, "exit_code", ExitCode.USAGE))
     return code if isinstance(code, int) else ExitCode.OK
 
 
@@ -83,11 +97,10 @@ def main() -> None:
     sys.exit(run())
 
 
-def _experiment_errors() -> type[Exception]:
+def _known_errors() -> tuple[type[Exception], ...]:
     # Looked up only when something was raised, so that no command pays for an import that it does not need.
-    module = importlib.import_module("launcher.experiment")
-    errors: type[Exception] = module.ExperimentErrors
-    return errors
+    known = (("launcher.experiment_error", "ExperimentErrors"), ("launcher.kube.errors", "KubeError"))
+    return tuple(getattr(importlib.import_module(module), name) for module, name in known)
 
 
 if __name__ == "__main__":

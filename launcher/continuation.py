@@ -1,5 +1,6 @@
 """What `perdure run` does with a name: begin a run, go on with it, or say why not."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,10 +83,19 @@ def continuation(
         return Refused(_refusal(name, refused))
     if result is None:
         return GoOn(_where(stored), tuple(found))
-    extended = experiment["spec"]["training"]["epochs"] > result["epochs"]
-    if extended and result["stopped_by"] == "epochs":
+    if _is_extended(before, experiment, result):
         return GoOn(_where(stored), tuple(found), reopens=result["epochs"])
     return Finished(result)
+
+
+def _is_extended(before: Mapping[str, Any], now: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Whether what ended the run ends it no longer."""
+    if result["stopped_by"] == "epochs":
+        return bool(now["spec"]["training"]["epochs"] > result["epochs"])
+    if result["stopped_by"] == "deadline":
+        deadlines = [experiment["spec"].get("deadline") or math.inf for experiment in (before, now)]
+        return bool(deadlines[1] > deadlines[0])
+    return False
 
 
 def _refusal(name: str, refused: list[Change]) -> str:

@@ -10,7 +10,8 @@ from launcher.experiment_error import ExperimentError, ExperimentErrors, KeyPath
 from launcher.experiment_references import reference_errors
 from launcher.experiment_schema import expected_at, key_hint, permits_type, value_hint
 from launcher.experiment_source import FROM_SET, Source, read_source
-from trainer.contract.training import PROBLEMS, Experiment, ExperimentDocument, cross_field_problems
+from trainer.contract.fields import PROBLEMS
+from trainer.contract.training import Experiment, ExperimentDocument, cross_field_problems
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

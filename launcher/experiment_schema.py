@@ -47,10 +47,11 @@ def _at(path: KeyPath) -> list[Schema]:
 
 
 def _child(schema: Schema, part: str | int) -> Schema | None:
-    child: Schema | None = (
-        schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
-    )
-    return child
+    if isinstance(part, int):
+        return schema.get("items")
+    others = schema.get("additionalProperties")
+    child: Schema | None = schema.get("properties", {}).get(part)
+    return others if child is None and isinstance(others, dict) else child
 
 
 def expected_at(path: KeyPath) -> str | None:

@@ -186,7 +186,10 @@ class _Supervisors:
             leader=plan.leader,
             host=host,
             port=int(port),
+            group_wait=float(plan.experiment.spec.restart.group_wait),
+            max_failures=plan.experiment.spec.restart.max_failures,
             devices=self._devices[worker],
+            deadline=plan.experiment.spec.deadline,
         )
 
     def _pass_on(self, process: WorkerProcess, *, last: bool = False) -> None:

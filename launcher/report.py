@@ -129,6 +129,8 @@ def _why(run: LocalRun, result: Mapping[str, Any]) -> str:
     stopped_by = result["stopped_by"]
     if stopped_by == "epochs":
         return f"Finished: all {asked} epochs were trained."
+    if stopped_by == "deadline":
+        return f"Finished: the deadline came after {done} of {asked} epochs; with a later one it goes on."
     rule = run.experiment.spec.callbacks.early_stopping
     if stopped_by == "early_stopping" and rule is not None:
         kept = "; the weights of its best epoch were restored" if rule.restore_best_weights else ""

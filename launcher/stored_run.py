@@ -98,15 +98,28 @@ class StoredRun:
         return f"{folder}/.{name}.lock"
 
 
-def code_digests(folder: str) -> dict[str, str]:
-    """sha256 by path of every Python file in an experiment's folder, hidden folders and caches apart."""
+def code_files(folder: str) -> dict[str, bytes]:
+    """Content by path of every Python file in an experiment's folder, hidden folders and caches apart.
+
+    Other files may be data, outputs or anything else, of any size; they are no part of what is recorded.
+    """
     root = Path(folder)
-    found: dict[str, str] = {}
+    found: dict[str, bytes] = {}
     for path in sorted(root.rglob("*.py")):
         relative = path.relative_to(root)
         if not any(part.startswith(".") or part == "__pycache__" for part in relative.parts):
-            found[relative.as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[relative.as_posix()] = path.read_bytes()
     return found
+
+
+def code_digests(folder: str) -> dict[str, str]:
+    """sha256 by path of each of `code_files`."""
+    return content_digests(code_files(folder))
+
+
+def content_digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """sha256 by path of files of which the content is known."""
+    return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
 
 
 def digest(experiment: Mapping[str, Any], code: Mapping[str, str]) -> str:

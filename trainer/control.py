@@ -25,7 +25,7 @@ from trainer.last_ticket import LastTicket
 
 _INTERVAL_SECONDS = 0.25
 
-_COMMANDS = {Action.SAVE: Command.SAVE, Action.STOP: Command.STOP}
+_COMMANDS = {Action.SAVE: Command.SAVE, Action.STOP: Command.STOP, Action.FINISH: Command.FINISH}
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class Control:
         self._begun = 0
         self._round: _Round | None = None
         self._acting: _Round | None = None
+        self.cut_short = False
         self._last: tuple[float, Position | None] = (float("-inf"), None)
         self._doing: Phase = Phase.BUILDING
         threading.Thread(target=self._listen, name="control", daemon=True).start()
@@ -101,6 +102,7 @@ class Control:
         if acting is not None and acting.action is not None:
             self.send(Reached(self._attempt, acting.id))
             self._say_what_is_done_now()
+            self.cut_short = acting.action is Action.FINISH
             return _COMMANDS[acting.action]
         if changed:
             self._say_what_is_done_now()

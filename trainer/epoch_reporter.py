@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from trainer.contract.messages import EpochFinished
+from trainer.contract.messages import BestSoFar, EpochFinished
+from trainer.contract.progress import Best
 
 
 class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -16,12 +17,17 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         send: Takes the report.
         global_batch_size: Rows of one training step over all workers.
         rows: Rows of the training data, or None where their number is unknown.
+        best: Tells the best values so far.
     """
 
     chief_only = True
 
     def __init__(
-        self, send: Callable[[EpochFinished], None], global_batch_size: int, rows: int | None
+        self,
+        send: Callable[[BestSoFar | EpochFinished], None],
+        global_batch_size: int,
+        rows: int | None,
+        best: Callable[[], Sequence[Best]] = tuple,
     ) -> None:
         super().__init__()
         self.examples = 0
@@ -29,6 +35,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._send = send
         self._batch = global_batch_size
         self._rows = rows
+        self._best = best
         self._began = self._trained = 0.0
         self._first_step = 0
 
@@ -50,6 +57,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._began = time.monotonic() - float(state["epoch_seconds"])
         self._trained = float(state["trained"])
         self._first_step = int(state["first_step"])
+        # All callbacks before this one are restored by now.
+        self._send(BestSoFar(tuple(self._best())))
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Notes the time and the step."""
@@ -65,7 +74,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """Sends the epoch's metrics and speed."""
         seconds = time.monotonic() - self._began
         trained = self._trained or seconds
-        examples = (self._step() - self._first_step) * self._batch
+        steps = self._step() - self._first_step
+        examples = steps * self._batch
         if self._rows is not None:
             examples = min(examples, self._rows)
         self.examples += examples
@@ -74,7 +84,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         # A reducer of the learning rate, as Keras's do, tells the rate of the epoch among the metrics.
         rate = metrics.pop("learning_rate", self._learning_rate())
         speed = examples / trained if trained else 0.0
-        self._send(EpochFinished(epoch, metrics, rate, speed, seconds))
+        self._send(BestSoFar(tuple(self._best())))
+        self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps))
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())

@@ -12,6 +12,7 @@ class Command(StrEnum):
     CONTINUE = "continue"
     SAVE = "save"
     STOP = "stop"
+    FINISH = "finish"
 
 
 class Gate(Protocol):

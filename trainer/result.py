@@ -49,7 +49,7 @@ def finished(
     """The content of result.json for a run that came to its end.
 
     Args:
-        stopped_by: `epochs`, `early_stopping`, or the class of the callback that stopped training.
+        stopped_by: `epochs`, `early_stopping`, `deadline`, or the class of the callback that did it.
         epochs: Epochs trained.
         epochs_asked: Epochs that the experiment allowed.
         best: For every version kept its monitor, epoch (from 1), value and path; best first per monitor.

@@ -56,6 +56,10 @@ class StopRequested(Exception):  # noqa: N818 - no error: the run was asked to s
     """Raised at the ticket at which all workers stop."""
 
 
+class FinishRequested(Exception):  # noqa: N818 - no error: the run was asked to finish, and its state is saved
+    """Raised at the ticket at which all workers finish training before its end."""
+
+
 class Tickets:
     """The way of one run through its tickets.
 
@@ -85,6 +89,7 @@ class Tickets:
 
         Raises:
             StopRequested: All workers stop here; the state is saved and written.
+            FinishRequested: As before, and what follows training follows now.
         """
         self.state.phase, self.state.step = phase, step
         position = self.state.position
@@ -97,7 +102,10 @@ class Tickets:
                 self._gate.saved(self.state.steps)
             if command is Command.STOP:
                 raise StopRequested
+        # Counted even where training ends here: what follows is saved under a name of its own.
         self.state.tickets += 1
+        if command is Command.FINISH:
+            raise FinishRequested
         return position
 
     def completed(self, position: Position) -> None:

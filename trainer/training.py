@@ -15,7 +15,7 @@ from trainer.executions import batch_logs, executions, logs_by_itself, phase_log
 from trainer.hooks import Hooks
 from trainer.progress_bar import ProgressBar
 from trainer.step import Metrics, ReplicaStep, python_values
-from trainer.tickets import Tickets
+from trainer.tickets import FinishRequested, Tickets
 
 # How many executions the host may be ahead of the device.
 _RUN_AHEAD = 8
@@ -76,6 +76,9 @@ class Training:
                     if self._stopped():
                         break
             self._end(epochs)
+        except FinishRequested:
+            # Training ends at the same ticket on all workers; what follows it is the same as at its end.
+            self._finalize(epochs)
         finally:
             feed.close()
         return model.history
@@ -181,10 +184,12 @@ class Training:
         return self._topology.workers == 1 and bool(self._model.stop_training)
 
     def _end(self, epochs: int) -> None:
-        state = self._tickets.state
         position = self._tickets.begin(Phase.TRAIN_END)
+        self._finalize(epochs)
+        self._tickets.completed(position)
+
+    def _finalize(self, epochs: int) -> None:
         if isinstance(self._model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
             self._model.optimizer.finalize_variable_values(self._model.trainable_weights)
-        self._hooks.call("on_train_end", state.logs)
+        self._hooks.call("on_train_end", self._tickets.state.logs)
         self._tickets.finish()
-        self._tickets.completed(position)

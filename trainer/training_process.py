@@ -84,7 +84,9 @@ def _prepare(message: Prepare) -> None:
 def _work(assignment: Assignment, control: Control) -> int:
     folder = Path(assignment.folder)
     experiment = Experiment.model_validate(assignment.experiment)
-    threads = thread_count(experiment.spec.training.threads, os.cpu_count() or 1, assignment.workers)
+    threads = assignment.threads or thread_count(
+        experiment.spec.training.threads, os.cpu_count() or 1, assignment.workers
+    )
     pin_environment(os.environ, threads)
     if len(assignment.addresses) > 1:
         os.environ[cluster.VARIABLE] = to_tf_config(Cluster(assignment.addresses, assignment.worker))

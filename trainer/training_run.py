@@ -18,6 +18,7 @@ from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Committed, Ready
+from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
@@ -67,7 +68,9 @@ def train(
     callbacks = build_callbacks(spec.callbacks, run, custom, validation is not None)
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)
-    reporter = EpochReporter(control.send, spec.training.global_batch_size, rows)
+    reporter = EpochReporter(
+        control.send, spec.training.global_batch_size, rows, lambda: _first_best(callbacks)
+    )
     kept = Run(
         name=assignment.run,
         digest=assignment.digest,
@@ -103,8 +106,9 @@ def train(
     _require_equal([each["digest"] for each in outcomes])
     if not topology.is_chief:
         return None
+    stopped_by = next((each["stopped_by"] for each in outcomes if each["stopped_by"]), "epochs")
     content = result.finished(
-        stopped_by=next((each["stopped_by"] for each in outcomes if each["stopped_by"]), "epochs"),
+        stopped_by="deadline" if control.cut_short else stopped_by,
         epochs=len(history.epoch),
         epochs_asked=spec.training.epochs,
         best=_best(callbacks),
@@ -281,6 +285,12 @@ def _best(callbacks: list[Any]) -> list[Mapping[str, Any]]:
         if isinstance(callback, BestModels)
         for version in callback.kept
     ]
+
+
+def _first_best(callbacks: list[Any]) -> list[Best]:
+    """The best version of each monitor."""
+    kept = [callback for callback in callbacks if isinstance(callback, BestModels) and callback.kept]
+    return [Best(each.monitor, each.kept[0].value, each.kept[0].epoch + 1) for each in kept]
 
 
 def _require_equal(digests: list[str]) -> None:

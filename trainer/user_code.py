@@ -162,7 +162,8 @@ def _is_own(value: object, module: ModuleType) -> bool:
 
 def _import_file(place: str, folder: Path) -> ModuleType:
     folder = folder.resolve()
-    path = (folder / place).resolve()
+    # By name, not through links: a mounted ConfigMap's files are links into a folder whose name has dots.
+    path = Path(os.path.normpath(folder / place))
     if not path.is_relative_to(folder):
         raise UserCodeError(f"{place} lies outside the experiment's folder {folder}")
     if not path.is_file():

@@ -12,6 +12,20 @@ def located(given: str) -> Path | None:
     return next((path for path in (Path(given), Path("experiments") / given) if path.exists()), None)
 
 
+def find_experiment(given: str) -> Path:
+    """As `located`, where nothing can be done without.
+
+    Raises:
+        click.UsageError: There is neither.
+    """
+    path = located(given)
+    if path is None:
+        raise click.UsageError(
+            f"there is no experiment {given!r}: neither {given} nor experiments/{given} exists"
+        )
+    return path
+
+
 def say(text: str, *, err: bool = False) -> None:
     """Prints text, parts of which are the experiment's; every command prints with it."""
     click.echo(plain(text), err=err)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from launcher.commands.common import located, say
+from launcher.commands.common import find_experiment, say
 from trainer.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -47,9 +47,8 @@ class _Request:
         if self.workers is not None:
             given.append(f"workers={self.workers}")
         if self.storage is not None:
-            given.append(
-                f"storage.url={json.dumps(self.storage)}"
-            )  # quoted: a URL may hold what YAML would read
+            # Instead of all that the file says of storage; quoted, as a URL may hold what YAML would read.
+            given.append(f"storage={{url: {json.dumps(self.storage)}}}")
         return given
 
     def to_go_on(self, run: str) -> str:
@@ -82,12 +81,7 @@ def run_command(**typed: Any) -> int:
     from launcher.local_ports import HeldPorts  # noqa: PLC0415
 
     request = _Request(**typed)
-    path = located(request.experiment)
-    if path is None:
-        given = request.experiment
-        raise click.UsageError(
-            f"there is no experiment {given!r}: neither {given} nor experiments/{given} exists"
-        )
+    path = find_experiment(request.experiment)
     loaded = load_experiment(path, request.overrides())
     run = request.name or _new_name(loaded.name)
     _check(run)
@@ -105,7 +99,7 @@ def _plan(experiment: "Experiment", folder: str, run: str, addresses: tuple[str,
         experiment=experiment,
         folder=folder,
         name=run,
-        directory=f"{_absolute(experiment.spec.storage.url)}/{experiment.name}/{run}",
+        directory=f"{_absolute(experiment.spec.storage.local_url())}/{experiment.name}/{run}",
         addresses=tuple(workers),
         leader=leader,
         digest=digest(experiment.document(), code_digests(folder)),

@@ -33,7 +33,7 @@ def test_an_undisturbed_run_ends_with_zero_everywhere(tmp_path: Path) -> None:
     assert sorted(run.exits) == [(0, 0), (1, 0), (2, 0)]
     assert run.attempts == [1]
     assert run.result() == chain(60)
-    assert run.of(Ended, 0)[-1].result == {"state": chain(60)}
+    assert run.of(Ended, 0)[-1].result["state"] == chain(60)
 
 
 @pytest.mark.parametrize("victim", [0, 1])

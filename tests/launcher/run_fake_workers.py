@@ -46,8 +46,9 @@ def main(directory: str, steps: str, *acts: str) -> int:
         "global_batch_size": 60,
         "parameters": {"acts": list(acts), "steps": int(steps)},
     }
+    restart = json.loads(os.environ.get("RESTART", "{}"))
     experiment = Experiment.model_validate(
-        {"name": "fake", "spec": {"workers": len(acts), "training": training}}
+        {"name": "fake", "spec": {"workers": len(acts), "training": training, "restart": restart}}
     )
     patience = float(os.environ.get("FROZEN_SECONDS", FROZEN_SECONDS))
     with HeldPorts(len(acts) + 1) as ports:

@@ -7,16 +7,19 @@ import pytest
 from launcher.__main__ import run
 
 DIGITS = Path(__file__).resolve().parents[2] / "experiments" / "digits"
+COMMANDS = [
+    "run", "validate", "schema", "render", "submit", "wait", "status", "logs", "stop", "resume", "delete",
+]  # fmt: skip
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     told = capsys.readouterr().out
-    for name in ("run", "validate", "schema"):
+    for name in COMMANDS:
         assert f"\n  {name} " in told
 
 
-@pytest.mark.parametrize("name", ["run", "validate", "schema"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_its_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0
     assert f"Usage: perdure {name}" in capsys.readouterr().out
@@ -43,6 +46,15 @@ def test_a_wrong_command_line_is_explained(
     assert run(arguments) == 64
     told = capsys.readouterr()
     assert message in told.err + told.out
+
+
+def test_a_reader_that_has_had_enough_sees_no_traceback() -> None:
+    command = [sys.executable, "-m", "launcher", "schema"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
 
 
 def test_neither_help_nor_import_loads_tensorflow() -> None:

@@ -11,9 +11,12 @@ from trainer.contract.training import Experiment
 CODE = {"data.py": "d1", "model.py": "m1"}
 
 
-def document(workers: int = 2, callbacks: dict | None = None, **training) -> dict:
+def document(
+    workers: int = 2, callbacks: dict | None = None, deadline: str | None = None, **training
+) -> dict:
     base = {"model": "model.py:build", "data": "data.py:load", "epochs": 5, "global_batch_size": 8}
     spec = {"workers": workers, "training": {**base, **training}, "callbacks": callbacks or {}}
+    spec["deadline"] = deadline
     return Experiment.model_validate({"name": "small", "spec": spec}).document()
 
 
@@ -104,6 +107,19 @@ def test_a_run_that_stopped_early_stays_finished_whatever_its_epochs(stored: Sto
     stored.record(document(), CODE)
     finish(stored, 4, "early_stopping")
     assert isinstance(decide(stored, document(epochs=9)), Finished)
+
+
+def test_a_run_that_its_deadline_ended_goes_on_with_a_later_one_or_none(stored: StoredRun) -> None:
+    stored.record(document(deadline="1h"), CODE)
+    save(stored, "111-2", TRAINING)
+    finish(stored, 3, "deadline")
+    for deadline in ("1h", "30m"):
+        assert isinstance(decide(stored, document(deadline=deadline)), Finished)
+    assert isinstance(decide(stored, document(deadline="1h", epochs=50)), Finished)
+    for deadline in ("2h", None):
+        found = decide(stored, document(deadline=deadline))
+        assert isinstance(found, GoOn)
+        assert found.reopens == 3
 
 
 def test_a_run_that_is_started_over_is_kept_aside(stored: StoredRun) -> None:

@@ -56,6 +56,10 @@ def _yaml_blocks(path: Path) -> list[str]:
     return [block.partition("```")[0] for block in blocks]
 
 
+SECTIONS = ("metadata", "spec", "training", "callbacks", "storage", "pod", "resources", "restart", "metrics")
+"""Keys that hold nothing of their own."""
+
+
 def _keys(schema: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any], bool]]:
     """Every key that holds a value of its own, in the order of the schema."""
     definitions = schema["$defs"]
@@ -64,7 +68,7 @@ def _keys(schema: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any], boo
         for name, child in of.get("properties", {}).items():
             here = (*path, name)
             nested = list(_objects(here, child))
-            if name not in ("metadata", "spec", "training", "callbacks", "storage"):
+            if name not in SECTIONS:
                 yield here, child, name in of.get("required", ())
             for at, inner in nested:
                 yield from below(at, inner)
@@ -75,6 +79,8 @@ def _keys(schema: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any], boo
                 yield path, definitions[variant["$ref"].rsplit("/", 1)[1]]
             elif variant.get("type") == "array" and "$ref" in variant.get("items", {}):
                 yield (*path, 0), definitions[variant["items"]["$ref"].rsplit("/", 1)[1]]
+            elif isinstance(variant.get("additionalProperties"), dict):
+                yield from _objects((*path, "NAME"), variant["additionalProperties"])
 
     yield from below((), schema)
 

@@ -51,7 +51,7 @@ COUNT_OR_ZERO = "an integer from 0 to 2147483647"
 REFERENCE = "file.py:name beside this file, or package.module:name of an installed package"
 METRIC = "the name of a metric, of letters, digits, '_', '-' and '.', such as val_loss"
 NAME = "at most 40 lower-case letters, digits and '-', beginning and ending with a letter or digit"
-URL = "a folder, or a URL that begins with file://, memory://, gs://, s3:// or az://"
+URL = "a folder, or a URL that begins with file://, memory://, gs://, s3:// or az:// or null"
 MODE = 'one of "auto", "min", "max"'
 
 

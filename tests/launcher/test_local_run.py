@@ -154,6 +154,23 @@ def test_supervisors_that_only_crash_are_given_up(tmp_path: Path) -> None:
     assert outcome["reason"] == "the supervisor of worker 0 exited with 1"
 
 
+@pytest.mark.parametrize("retried", [0, 2])
+def test_as_many_failures_in_a_row_are_retried_as_the_experiment_says(retried: int, tmp_path: Path) -> None:
+    with launched(tmp_path, "kill itself", RESTART=json.dumps({"max_failures": retried})) as run:
+        code, outcome = run.end()
+    assert code == 70
+    assert outcome["reason"].startswith(f"{retried + 1} failed attempts in a row, {retried} are retried")
+    assert sum("started" in record for record in run.records) == retried + 1
+
+
+def test_a_group_waits_as_long_as_the_experiment_says(tmp_path: Path) -> None:
+    restart = json.dumps({"group_wait": "1h", "max_failures": 3})
+    with launched(tmp_path, "finish", RESTART=restart, TELLING_SUPERVISORS="yes") as run:
+        run.end()
+    (told,) = (json.loads(record["line"]) for record in run.records if "line" in record)
+    assert (told["group_wait"], told["max_failures"]) == (3600.0, 3)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_the_launcher_saves_and_ends_all(number: int, code: int, tmp_path: Path) -> None:
     with launched(tmp_path, "count", "count", steps=10_000) as run:

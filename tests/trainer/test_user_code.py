@@ -89,6 +89,16 @@ def test_files_in_folders_and_installed_modules_can_be_named(tmp_path: Path) -> 
     assert load("json.decoder:JSONDecoder", tmp_path).__name__ == "JSONDecoder"
 
 
+def test_files_may_be_links_as_those_of_a_mounted_config_map_are(tmp_path: Path) -> None:
+    folder = tmp_path / "code"
+    write(tmp_path / "code" / "..2026_01_01", model="from sibling import VALUE\ndef build(): return VALUE")
+    write(tmp_path / "code" / "..2026_01_01", sibling="VALUE = 7")
+    (folder / "..data").symlink_to("..2026_01_01")
+    for name in ("model.py", "sibling.py"):
+        (folder / name).symlink_to(f"..data/{name}")
+    assert load("model.py:build", folder)() == 7
+
+
 WRONG = {
     "missing.py:build": "there is no missing.py in {folder}",
     "model.py:biuld": "model.py defines no 'biuld'; it defines Net, build",

@@ -48,6 +48,7 @@ class AttemptRecord:
         first: First position completed, as (epoch, index of the phase, step); None where there is none.
         last: Last position completed.
         committed: Highest ticket of the run that this attempt has committed a checkpoint at.
+        seconds: How long it ran; of one whose leader was lost, until its last checkpoint.
         ended_run: Whether the run ended with it; what follows was started by hand, and starts counting anew.
     """
 
@@ -60,6 +61,7 @@ class AttemptRecord:
     first: tuple[int, int, int] | None = None
     last: tuple[int, int, int] | None = None
     committed: int | None = None
+    seconds: float = 0.0
     ended_run: bool = False
 
 

@@ -20,6 +20,8 @@ class ExitCode(IntEnum):
     DATA = 65
     """What a run should read cannot be used: no valid checkpoint, damaged or unusable data, or data that
     differ between the workers."""
+    UNAVAILABLE = 69
+    """The cluster does not answer; what runs on it goes on."""
     SOFTWARE = 70
     """The experiment's own code raised an exception or ended the process, or the budget of failures is
     spent."""
@@ -28,7 +30,7 @@ class ExitCode(IntEnum):
     FENCED = 76
     """Another leader has taken over the run; this one has written nothing since."""
     NO_PERMISSION = 77
-    """The storage refuses to be read or written."""
+    """The storage refuses to be read or written, or the cluster refuses what was asked of it."""
     CONFIG = 78
     """The run exists already, with another experiment or a model that its checkpoint does not fit, or another
     process of this machine trains it."""

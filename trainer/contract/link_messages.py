@@ -138,6 +138,8 @@ class Wish(StrEnum):
     """End the run, saved."""
     LEAVE = "leave"
     """End this supervisor alone, saved; the others wait for its return."""
+    FINISH = "finish"
+    """Finish the run with what it has, saved; the leader's own wish, at its deadline."""
     SAVE = "save"
     """Save and go on."""
 

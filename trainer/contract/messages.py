@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from trainer.contract.progress import Best
+
 
 class Origin(StrEnum):
     """Where a failure began, as far as the failing process can tell."""
@@ -43,6 +45,7 @@ class Assignment:
         addresses: `host:port` of every training process, for TF_CONFIG; empty leaves the variable alone.
         resume: Whether to go on from the newest checkpoint, if there is one.
         digest: Of experiment and code; every checkpoint carries it.
+        threads: Threads of one operation; 0 divides this machine's CPUs among the workers.
     """
 
     folder: str
@@ -55,6 +58,7 @@ class Assignment:
     addresses: tuple[str, ...] = ()
     resume: bool = False
     digest: str = ""
+    threads: int = 0
 
 
 class Action(StrEnum):
@@ -64,6 +68,8 @@ class Action(StrEnum):
     """Save, and go on."""
     STOP = "stop"
     """Save, wait until the save is committed, and train no further."""
+    FINISH = "finish"
+    """Save, wait until the save is committed, and finish the run with what it has."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +196,7 @@ class EpochFinished:
         learning_rate: What the epoch was trained with, or goes on with; None where there is none.
         examples_per_second: Training examples over the time of training steps, over all workers.
         seconds: The epoch with validation and callbacks.
+        steps: Training steps; 0 where they are not counted.
     """
 
     epoch: int
@@ -197,6 +204,14 @@ class EpochFinished:
     learning_rate: float | None
     examples_per_second: float
     seconds: float
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class BestSoFar:
+    """The best values of what is monitored, sent by the chief when it resumes and at each epoch's end."""
+
+    best: tuple[Best, ...]
 
 
 @dataclass(frozen=True)
@@ -300,6 +315,8 @@ class Supervise:
         group_wait: Seconds a group may stay incomplete.
         max_failures: Failures in a row that are retried.
         devices: CUDA_VISIBLE_DEVICES for the training process; None leaves it alone.
+        threads: Threads of one operation; 0 divides this machine's CPUs among the workers.
+        deadline: Seconds of running, over all attempts, after which the run is finished; None for no end.
     """
 
     folder: str
@@ -317,6 +334,8 @@ class Supervise:
     group_wait: float = 900.0
     max_failures: int = 8
     devices: str | None = None
+    threads: int = 0
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -383,7 +402,7 @@ class Ended:
 
 Message = (
     Assignment | Prepare | Hold | Release | Leave | Started | Warm | Ready | Progress | LeftOff
-    | EpochFinished | Held | Reached | Saved | Committed | Finished | Failed
+    | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished | Failed
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 

@@ -5,14 +5,24 @@ is no number, unknown keys are errors. `ExperimentDocument` is the file as a use
 the rest of the program works with. Every model's `model_dump(mode="json")` validates to an equal model.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, model_validator
 
 from trainer.contract.checkpointing import CheckpointSpec
+from trainer.contract.fields import (
+    FrozenModel,
+    KeyPath,
+    MaybeDuration,
+    PlainMapping,
+    Problem,
+    raise_problems,
+    sequence,
+    text,
+)
+from trainer.contract.launch import MetricsSpec, RestartSpec, StorageSpec, launch_problems
+from trainer.contract.pod_spec import PodSpec
 
 API_VERSION = "perdure.dev/v1alpha1"
 KIND = "Experiment"
@@ -20,53 +30,10 @@ KIND = "Experiment"
 LARGEST_COUNT = 2**31 - 1
 LARGEST_SEED = 2**32 - 1
 
-PROBLEMS = "experiment_problems"
-"""Type of a pydantic error that carries several `Problem`s under `ctx["problems"]`."""
-
-KeyPath: TypeAlias = tuple[str | int, ...]
-Problem: TypeAlias = tuple[KeyPath, str, str]
-"""Key path below the value that was checked, what is wrong, and what is expected."""
-
-
-def _raise_problems(problems: Sequence[Problem]) -> None:
-    if problems:
-        text = "; ".join(f"{wrong}, expected {expected}" for _, wrong, expected in problems)
-        # Braces would be read as fields of the message's template.
-        template = text.replace("{", "(").replace("}", ")")
-        raise PydanticCustomError(PROBLEMS, template, {"problems": list(problems)})
-
-
-def _parameter_problems(value: object, path: KeyPath = ()) -> list[Problem]:
-    """Finds what JSON cannot carry from one process to another without a change of value."""
-    if value is None or isinstance(value, bool | str):
-        return []
-    if isinstance(value, int):
-        fits = -(2**63) <= value < 2**63
-        return [] if fits else [(path, "number too large", "a number of at most 64 bits")]
-    if isinstance(value, float):
-        return [] if math.isfinite(value) else [(path, "not a finite number", "a finite number")]
-    if isinstance(value, list):
-        return [problem for i, item in enumerate(value) for problem in _parameter_problems(item, (*path, i))]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return [p for key, item in value.items() for p in _parameter_problems(item, (*path, key))]
-    return [(path, "wrong type", "a number, text, true or false, null, a list or a mapping with text keys")]
-
-
-def _check_parameters(value: dict[str, Any]) -> dict[str, Any]:
-    _raise_problems(_parameter_problems(value))
-    return value
-
-
-def _sequence(value: object) -> object:
-    """Reads a list as the tuple that a frozen model holds; `false` and null are an empty one."""
-    if value is None or value is False:
-        return ()
-    return tuple(value) if isinstance(value, list) else value
-
 
 def _several(value: object) -> object:
-    """As `_sequence`, for best models: `true` and `{}` are one with its defaults."""
-    return (BestModel(),) if value is True or value == {} else _sequence(value)
+    """As `sequence`, for best models: `true` and `{}` are one with its defaults."""
+    return (BestModel(),) if value is True or value == {} else sequence(value)
 
 
 def _switch(default: Callable[[], object]) -> Callable[[object], object]:
@@ -94,14 +61,9 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 NumberFromZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def _text(pattern: str, expects: str, longest: int = 200) -> Any:
-    # An error and an editor say `expects` instead of the pattern.
-    return Field(pattern=pattern, max_length=longest, json_schema_extra={"patternErrorMessage": expects})
-
-
 Reference = Annotated[
     str,
-    _text(
+    text(
         r"^(([A-Za-z0-9_][A-Za-z0-9_-]*/)*[A-Za-z0-9_][A-Za-z0-9_-]*\.py"
         r"|[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*):[A-Za-z_][A-Za-z0-9_]*$",
         "file.py:name beside this file, or package.module:name of an installed package",
@@ -110,7 +72,7 @@ Reference = Annotated[
 Monitor = Annotated[
     str,
     # A monitor is also the name of a folder in the run directory.
-    _text(
+    text(
         r"^[A-Za-z_][A-Za-z0-9_.-]*$",
         "the name of a metric, of letters, digits, '_', '-' and '.', such as val_loss",
         100,
@@ -119,41 +81,26 @@ Monitor = Annotated[
 ExperimentName = Annotated[
     str,
     # Names of runs and of their Kubernetes objects begin with it, within the 63 characters of a DNS label.
-    _text(
+    text(
         r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         "at most 40 lower-case letters, digits and '-', beginning and ending with a letter or digit",
         40,
     ),
 ]
-StorageURL = Annotated[
-    str,
-    _text(
-        r"^((file|memory|gs|s3|az)://[^\s\x00-\x1f\x7f?#*@][^\x00-\x1f\x7f?#*]*"
-        r"|[^\s\x00-\x1f\x7f?#*:~][^\x00-\x1f\x7f?#*:]*)$",
-        "a folder, or a URL that begins with file://, memory://, gs://, s3:// or az://",
-        1000,
-    ),
-]
 WeightsFile = Annotated[
-    str, _text(r"^[^\x00-\x1f\x7f]+\.(keras|h5)$", "the path of a .keras, .weights.h5 or .h5 file", 1000)
+    str, text(r"^[^\x00-\x1f\x7f]+\.(keras|h5)$", "the path of a .keras, .weights.h5 or .h5 file", 1000)
 ]
 Mode = Literal["auto", "min", "max"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=True
-    )
-
-
-class TrainingSpec(_Model):
+class TrainingSpec(FrozenModel):
     """What is trained, on what, and how long."""
 
     model: Reference
     """The model, such as `model.py:build`: a callable(parameters) that returns a compiled Keras model."""
     data: Reference
     """The data, such as `data.py:load`: a callable(parameters, context) that returns (train, validation)."""
-    parameters: Annotated[dict[str, Any], AfterValidator(_check_parameters)] = Field(default_factory=dict)
+    parameters: PlainMapping = Field(default_factory=dict)
     """Values of your own, given to the model's and the data's callables."""
     epochs: Count
     """The most epochs to train; callbacks may stop earlier."""
@@ -179,7 +126,7 @@ class TrainingSpec(_Model):
     """Whether every pass over the training data takes an order of its own."""
 
 
-class EarlyStopping(_Model):
+class EarlyStopping(FrozenModel):
     """Ends training when the monitored value no longer improves, as in Keras."""
 
     monitor: Monitor = "val_loss"
@@ -198,7 +145,7 @@ class EarlyStopping(_Model):
     """The first epoch, counted from 0, that is watched."""
 
 
-class ReduceLROnPlateau(_Model):
+class ReduceLROnPlateau(FrozenModel):
     """Lowers the learning rate when the monitored value no longer improves, as in Keras."""
 
     monitor: Monitor = "val_loss"
@@ -217,7 +164,7 @@ class ReduceLROnPlateau(_Model):
     """The lowest learning rate."""
 
 
-class BestModel(_Model):
+class BestModel(FrozenModel):
     """Keeps the models of the epochs with the best values of one metric."""
 
     monitor: Monitor = "val_loss"
@@ -230,7 +177,7 @@ class BestModel(_Model):
     """Whether only the weights are kept, not the whole model."""
 
 
-class TensorBoard(_Model):
+class TensorBoard(FrozenModel):
     """Writes logs for TensorBoard."""
 
     histogram_freq: CountOrZero = 1
@@ -241,7 +188,7 @@ class TensorBoard(_Model):
     """Steps between scalars within an epoch, or `epoch` for epochs only."""
 
 
-class CallbacksSpec(_Model):
+class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
     `false` or null switches one off, `true` or `{}` takes its defaults.
@@ -273,16 +220,9 @@ class CallbacksSpec(_Model):
     """Logs for TensorBoard; on when left out."""
     custom: Annotated[
         tuple[Reference, ...],
-        BeforeValidator(_sequence, json_schema_input_type=list[Reference] | Literal[False] | None),
+        BeforeValidator(sequence, json_schema_input_type=list[Reference] | Literal[False] | None),
     ] = ()
     """Your own callbacks, such as `callbacks.py:make`: callables that return a Keras callback or a list."""
-
-
-class StorageSpec(_Model):
-    """Where run directories lie."""
-
-    url: StorageURL = "./runs"
-    """A folder, or the URL of an object store such as `gs://bucket/runs`."""
 
 
 def cross_field_problems(spec: object) -> list[Problem]:
@@ -303,7 +243,7 @@ def cross_field_problems(spec: object) -> list[Problem]:
         problems += _batch_problems(training.get("global_batch_size"), workers)
     if isinstance(callbacks, Mapping):
         problems += _monitor_problems(callbacks.get("best_models"))
-    return problems
+    return problems + launch_problems(spec)
 
 
 def _batch_problems(batch: object, workers: object) -> list[Problem]:
@@ -328,7 +268,7 @@ def _monitor_problems(best_models: object) -> list[Problem]:
     return problems
 
 
-class ExperimentSpec(_Model):
+class ExperimentSpec(FrozenModel):
     """How an experiment runs."""
 
     workers: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -341,14 +281,26 @@ class ExperimentSpec(_Model):
     """When the whole state is saved, and how much is kept."""
     storage: StorageSpec = StorageSpec()
     """Where run directories lie."""
+    pod: PodSpec = PodSpec()
+    """What a worker gets on a cluster."""
+    restart: RestartSpec = RestartSpec()
+    """How a run meets failures and disruptions."""
+    disruption: Literal["allow", "avoid"] = "allow"
+    """`avoid` asks the cluster's autoscalers not to move the pods; a run survives it either way."""
+    deadline: MaybeDuration = None
+    """The longest that a run may train; it then saves and ends well. No limit when left out."""
+    ttl: MaybeDuration = None
+    """How long a run's objects are kept on the cluster after its end; for ever when left out."""
+    metrics: MetricsSpec = MetricsSpec()
+    """Who may read a run's metrics."""
 
     @model_validator(mode="after")
     def _fields_fit_together(self) -> "ExperimentSpec":
-        _raise_problems(cross_field_problems(self.model_dump()))
+        raise_problems(cross_field_problems(self.model_dump()))
         return self
 
 
-class Experiment(_Model):
+class Experiment(FrozenModel):
     """A valid experiment."""
 
     name: ExperimentName
@@ -366,14 +318,14 @@ class Experiment(_Model):
         }
 
 
-class Metadata(_Model):
+class Metadata(FrozenModel):
     """What the experiment is called."""
 
     name: ExperimentName
     """A DNS label of at most 40 characters; runs and their objects are named after it."""
 
 
-class ExperimentDocument(_Model):
+class ExperimentDocument(FrozenModel):
     """An experiment for Perdure, as its file holds it."""
 
     api_version: Literal["perdure.dev/v1alpha1"] = Field(alias="apiVersion")

@@ -76,6 +76,17 @@ def of_stall(worker: int, doing: str, seconds: float) -> Cause:
     return Cause(CauseKind.FAILURE, ExitCode.CRASH, worker, error, 1)
 
 
+def of_stop(leaving: Sequence[int], saved: str) -> Cause:
+    """What the end of an attempt on request says.
+
+    Args:
+        leaving: The workers that were asked to end; none where the whole run was.
+        saved: What became of the save.
+    """
+    who = "worker " + ", ".join(str(worker) for worker in leaving) + " asked to end" if leaving else ""
+    return Cause(CauseKind.STOPPED, ExitCode.TERMINATED, None, f"{who or 'stopped on request'}, {saved}", 0)
+
+
 def strongest(causes: Sequence[Cause]) -> Cause:
     """The cause among its consequences; the first of equals."""
     return min(causes, key=lambda cause: cause.strength)

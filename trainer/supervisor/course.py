@@ -58,17 +58,20 @@ class Course:
     Attributes:
         causes: What may have ended it, in the order it was heard.
         save_seconds: How long the last save took, to be in time with the next.
+        finishing: Whether the run is asked to finish in this attempt.
     """
 
     def __init__(self) -> None:
         self.causes: list[Cause] = []
         self.save_seconds = 0.0
         self._patience = StallPatience()
-        self.begin()
+        self.begin(0.0)
 
-    def begin(self) -> None:
+    def begin(self, now: float) -> None:
         """A new attempt; what was learned of the phases' pauses stays."""
         self.causes = []
+        self.finishing = False
+        self._began = now
         self._committed: int | None = None
         self._first: tuple[int, int, int] | None = None
         self._last: tuple[int, int, int] | None = None
@@ -105,12 +108,17 @@ class Course:
                 return cause.of_stall(last, members[last].doing, silent)
         return None
 
-    def record(self, attempt: int, kind: CauseKind, found: Cause | None = None) -> AttemptRecord:
+    def seconds(self, now: float) -> float:
+        """How long it has run."""
+        return now - self._began
+
+    def record(self, attempt: int, kind: CauseKind, now: float, found: Cause | None = None) -> AttemptRecord:
         """What is kept of it.
 
         Args:
             attempt: Its number.
             kind: Why it ended.
+            now: Monotonic seconds.
             found: What ended it, if something did.
         """
         return AttemptRecord(
@@ -123,4 +131,5 @@ class Course:
             first=self._first,
             last=self._last,
             committed=self._committed,
+            seconds=round(self.seconds(now), 3),
         )

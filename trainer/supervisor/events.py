@@ -15,12 +15,12 @@ class AttemptsRead:
     Attributes:
         records: Of all attempts, ascending.
         highest: Highest number taken; 0 where there is none.
-        finished: Whether the run has a result already.
+        result: What stands in result.json; None where the run has none yet.
     """
 
     records: tuple[AttemptRecord, ...]
     highest: int
-    finished: bool
+    result: dict[str, Any] | None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from trainer.policies.budget import RETRY, Verdict, judge
 from trainer.supervisor import cause, events
 from trainer.supervisor.cause import Cause
 from trainer.supervisor.course import Course, Member
-from trainer.supervisor.holds import Round, Wanted, deadline_of
+from trainer.supervisor.holds import ENDING, Round, Wanted, deadline_of, leaving
 from trainer.supervisor.stage import Stage
 
 GATHER_SECONDS = 0.4
@@ -49,7 +49,14 @@ class Group:
         attempt: Number of the running attempt, or of the last one.
     """
 
-    def __init__(self, workers: int, max_failures: int, group_wait: float, now: float) -> None:
+    def __init__(
+        self,
+        workers: int,
+        max_failures: int,
+        group_wait: float,
+        now: float,
+        deadline: float | None = None,
+    ) -> None:
         """Call `begin` next.
 
         Args:
@@ -57,12 +64,14 @@ class Group:
             max_failures: Failures in a row that are retried.
             group_wait: Seconds that the group may stay incomplete.
             now: Monotonic seconds.
+            deadline: Seconds of running, over all attempts, after which the run is finished with what it has.
         """
         self.stage = Stage.LOADING
         self.attempt = 0
         self._members = [Member() for _ in range(workers)]
         self._max_failures = max_failures
         self._group_wait = group_wait
+        self._deadline = deadline
         self._incomplete_since = now
         self._woken_at = now
         self._reserved: int | None = None
@@ -86,6 +95,13 @@ class Group:
     def highest(self) -> int:
         """The highest attempt number that this leader owns or knows of."""
         return self._reserved if self._reserved is not None else self.attempt
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The workers that the next attempt waits for; none while one runs."""
+        if self.stage is not Stage.GATHERING:
+            return ()
+        return tuple(worker for worker, each in enumerate(self._members) if not (each.present and each.ready))
 
     def handle(self, event: events.Event, now: float) -> list[events.Action]:
         """Takes an event and returns what is to be done about it.
@@ -183,8 +199,9 @@ class Group:
         self.attempt = event.highest
         self._incomplete_since = now
         self.stage = Stage.GATHERING
-        if event.finished:
-            self._finish(events.ExitLeader(ExitCode.OK, "the run had finished already"), now)
+        if event.result is not None:
+            reason = "the run had finished already"
+            self._finish(events.ExitLeader(ExitCode.OK, reason, event.result), now)
         else:
             self._advance(now)
 
@@ -192,7 +209,7 @@ class Group:
         """Goes on where nothing is running: fulfils wishes, or starts an attempt once all are ready."""
         if self.stage is not Stage.GATHERING:
             return
-        self._wanted = [each for each in self._wanted if each.request.wish is not Wish.SAVE]
+        self._wanted = [each for each in self._wanted if each.request.wish in ENDING]
         if any(each.request.wish is Wish.STOP for each in self._wanted):
             self._give_up_reserved()
             self._finish(events.ExitLeader(ExitCode.TERMINATED, "stopped on request"), now)
@@ -229,7 +246,7 @@ class Group:
         self.attempt, self._reserved = attempt, None
         self.stage = Stage.RUNNING
         self._round = self._gather_until = None
-        self._course.begin()
+        self._course.begin(now)
         addresses = tuple(member.address for member in self._members)
         for worker, member in enumerate(self._members):
             member.begin(attempt, now)
@@ -261,7 +278,7 @@ class Group:
             self._cause = None
             self._ending = events.ExitLeader(ExitCode.OK, result=result)
         if all(each.finished for each in self._members):
-            self._do(events.RecordEnd(self._course.record(self.attempt, CauseKind.FINISHED)))
+            self._do(events.RecordEnd(self._course.record(self.attempt, CauseKind.FINISHED, now)))
             self._finish(self._ending or events.ExitLeader(ExitCode.OK), now)
         else:
             self._act_if_done(now)
@@ -298,13 +315,11 @@ class Group:
         finished = {worker for worker, member in enumerate(self._members) if member.finished}
         if held is None or not held.is_done(finished):
             return
-        if held.action is HoldAction.SAVE:
+        if held.action is not HoldAction.STOP:
             self._round = None
             self._fulfil(now)
         elif held.saved:
-            self._end(
-                Cause(CauseKind.STOPPED, ExitCode.TERMINATED, None, "stopped on request, saved", 0), now
-            )
+            self._end(cause.of_stop(leaving(held.covers), "saved"), now)
 
     # An attempt ends.
 
@@ -323,7 +338,7 @@ class Group:
             self._round = None
         for worker in range(len(self._members)):
             self._send(worker, link.EndAttempt(self.attempt))
-        record = self._course.record(self.attempt, found.kind, found)
+        record = self._course.record(self.attempt, found.kind, now, found)
         self._verdict = judge([*self._records, record], self._max_failures)
         stays = not self._verdict.retry or any(each.request.wish is Wish.STOP for each in self._wanted)
         record = replace(record, ended_run=not self._verdict.retry)
@@ -399,14 +414,19 @@ class Group:
             if now >= self._gather_until:
                 self._end(cause.strongest(self._course.causes), now)
         elif self._round and self._round.deadline is not None and now >= self._round.deadline:
-            self._end(
-                Cause(
-                    CauseKind.STOPPED, ExitCode.TERMINATED, None, "stopped on request, too late to save", 0
-                ),
-                now,
-            )
+            self._end(cause.of_stop(leaving(self._round.covers or self._wanted), "too late to save"), now)
         elif found := self._course.stalled(self._members, now):
             self._end(found, now)
+        elif self._deadline is not None and not self._course.finishing:
+            self._finish_if_overdue(self._deadline, now)
+
+    def _finish_if_overdue(self, deadline: float, now: float) -> None:
+        """Asks for the end of training; where an interruption prevents it, the next attempt asks again."""
+        ran = sum(record.seconds for record in self._records) + self._course.seconds(now)
+        if ran >= deadline:
+            self._course.finishing = True
+            self._wanted.append(Wanted(0, link.Request(Wish.FINISH), now))
+            self._fulfil(now)
 
     def _send(self, worker: int, message: LinkMessage) -> None:
         if self._members[worker].present:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from trainer.contract.link_messages import Request, Wish
 from trainer.contract.messages import Action
 
+ENDING = frozenset({Wish.STOP, Wish.LEAVE})
+"""Wishes of somebody who is about to end, and waits for no other attempt."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -59,8 +62,10 @@ class Round:
             return False
         self.target = max(self.held.values())
         self.covers = tuple(wanted)
-        ends = any(each.request.wish is not Wish.SAVE for each in wanted)
-        self.action = Action.STOP if ends else Action.SAVE
+        wishes = {each.request.wish for each in wanted}
+        self.action = Action.FINISH if Wish.FINISH in wishes else Action.SAVE
+        if wishes & ENDING:
+            self.action = Action.STOP
         return True
 
     def take_saved(self, worker: int) -> None:
@@ -75,5 +80,11 @@ class Round:
 
 def deadline_of(wanted: Collection[Wanted], save_seconds: float) -> float | None:
     """When the save must have begun to be in time; None if nobody waits to end."""
-    ends = [each.deadline for each in wanted if each.request.wish is not Wish.SAVE]
+    ends = [each.deadline for each in wanted if each.request.wish in ENDING]
     return min(ends) - save_seconds if ends else None
+
+
+def leaving(wanted: Collection[Wanted]) -> list[int]:
+    """The workers that end alone, ascending; none where the whole run is to end."""
+    wishes = {each.request.wish for each in wanted}
+    return [] if Wish.STOP in wishes else sorted({w.worker for w in wanted if w.request.wish is Wish.LEAVE})

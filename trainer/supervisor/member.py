@@ -4,6 +4,7 @@ It never lets a training process live without a link to the leader, and never sa
 last one is dead.
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,15 +91,18 @@ class MemberMachine:
         child: What is known of the training process.
     """
 
-    def __init__(self, grace: float) -> None:
+    def __init__(self, grace: float, group_wait: float = math.inf) -> None:
         """Starts without link and child.
 
         Args:
             grace: Seconds between a SIGTERM and the end of the patience with the group.
+            group_wait: Seconds to wait for a leader.
         """
         self.attempt = 0
         self.child = Child.NONE
         self._grace = grace
+        self._group_wait = group_wait
+        self._alone_since: float | None = None
         self._linked = False
         self._failure: Failed | None = None
         self._finished = False
@@ -108,9 +112,15 @@ class MemberMachine:
         self._kill_at: float | None = None
         self._actions: list[MemberAction] = []
 
+    @property
+    def is_linked(self) -> bool:
+        """Whether the leader has taken this supervisor in."""
+        return self._linked
+
     def linked(self) -> list[MemberAction]:
         """The leader has taken this supervisor in."""
         self._linked = True
+        self._alone_since = None
         for wish in self._wishes:
             self._send(link.Request(wish, self._grace))
         self._ready_or_exit()
@@ -208,7 +218,17 @@ class MemberMachine:
         leave_by = self._wishes.get(Wish.LEAVE)
         if leave_by is not None and now >= leave_by and self._exit is None:
             self._leave(ExitMember(ExitCode.TERMINATED, "asked to end; the group took too long to save"))
+        self._give_up_if_alone(now)
         return self._taken()
+
+    def _give_up_if_alone(self, now: float) -> None:
+        if self._linked or self._exit is not None:
+            return
+        if self._alone_since is None:
+            self._alone_since = now
+        elif now - self._alone_since > self._group_wait:
+            reason = f"no leader for {self._group_wait:.0f} s: its place is given up"
+            self._leave(ExitMember(ExitCode.INCOMPLETE, reason))
 
     def _start(self, message: link.StartAttempt) -> None:
         if message.attempt <= self.attempt or self.child is not Child.NONE or self._exit is not None:

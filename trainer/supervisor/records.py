@@ -5,6 +5,7 @@ import os
 import socket
 import time
 import uuid
+from typing import Any
 
 from trainer.contract import attempts
 from trainer.contract.attempts import AttemptRecord, CauseKind
@@ -33,7 +34,7 @@ class AttemptRecords:
         committed = self._committed()
         found = [self._ended(attempt, committed.get(attempt)) for attempt in taken]
         highest = taken[-1] if taken else 0
-        return events.AttemptsRead(tuple(found), highest, self._store.exists(self._run.result))
+        return events.AttemptsRead(tuple(found), highest, self._result())
 
     def take(self, attempt: int) -> events.AttemptTaken | events.AttemptRefused:
         """Takes a number; exactly one of several leaders succeeds."""
@@ -69,26 +70,52 @@ class AttemptRecords:
     def _taken(self) -> list[int]:
         return attempts.taken_numbers(self._store.list(self._run.attempts))
 
-    def _committed(self) -> dict[int, int]:
-        """The highest ticket that each attempt has committed a checkpoint at."""
-        highest: dict[int, int] = {}
+    def _committed(self) -> dict[int, CheckpointId]:
+        """The last checkpoint that each attempt has committed."""
+        last: dict[int, CheckpointId] = {}
         for name in self._store.list(self._run.checkpoints):
             found = CheckpointId.parse(name.removesuffix(_MANIFEST)) if name.endswith(_MANIFEST) else None
             if found is not None:
-                highest[found.attempt] = max(found.ticket, highest.get(found.attempt, 0))
-        return highest
+                before = last.setdefault(found.attempt, found)
+                last[found.attempt] = max(found, before, key=lambda each: each.ticket)
+        return last
 
-    def _ended(self, attempt: int, committed: int | None) -> AttemptRecord:
+    def _result(self) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads(self._store.get(self._run.result)))
+        except NotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            # It was written whole: whoever damaged it, the run has ended, and shall not begin again.
+            return {"status": "damaged", "error": str(error)}
+
+    def _ended(self, attempt: int, committed: CheckpointId | None) -> AttemptRecord:
         try:
             return attempts.from_json(self._store.get(self._run.attempt_ended(attempt)))
         except NotFoundError:
             record = AttemptRecord(
-                attempt, CauseKind.UNKNOWN, error="its leader was lost", committed=committed
+                attempt,
+                CauseKind.UNKNOWN,
+                error="its leader was lost",
+                committed=None if committed is None else committed.ticket,
+                seconds=self._known_seconds(attempt, committed),
             )
         except ValueError:
             return AttemptRecord(attempt, CauseKind.UNKNOWN, error="its record cannot be read")
         self._create_end(record)
         return record
+
+    def _known_seconds(self, attempt: int, committed: CheckpointId | None) -> float:
+        """From the taking of the number to the attempt's last checkpoint; what came after it nobody knows."""
+        if committed is None:
+            return 0.0
+        checkpoint = self._run.checkpoint(committed)
+        try:
+            taken = json.loads(self._store.get(self._run.attempt_taken(attempt)))["time"]
+            saved = json.loads(self._store.get(f"{checkpoint}/manifest.json"))["manifest"]["time"]
+            return max(0.0, float(saved) - float(taken))
+        except (NotFoundError, ValueError, KeyError, TypeError):
+            return 0.0
 
     def _create_end(self, record: AttemptRecord) -> None:
         try:

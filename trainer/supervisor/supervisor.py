@@ -5,8 +5,8 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.link_messages import Hello, LinkMessage, MemberReady, Wish
@@ -31,12 +31,26 @@ _LAST_WORD_SECONDS = 5.0
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
+class Starter(Protocol):
+    """Who is told what the supervisor and its training process say."""
+
+    def send(self, message: Message) -> None:
+        """Takes a message."""
+
+    async def drained(self) -> None:
+        """Returns once all messages are on their way; the caller limits how long."""
+
+
+Connect = Callable[[Callable[[Message], None], Callable[[], None]], Starter]
+"""Makes the starter from what hears its messages, and what is called when it is gone."""
+
+
 class Supervisor:
     """Keeps a training process and a standby, and follows, or on worker 0 leads, the group.
 
     Args:
         plan: What to do.
-        starter: The socket to whoever started this supervisor.
+        connect: Connects to whoever started this supervisor.
         command: What starts a training process or a standby.
         environment: What they inherit.
     """
@@ -44,14 +58,14 @@ class Supervisor:
     def __init__(
         self,
         plan: Supervise,
-        starter: socket.socket,
+        connect: Connect,
         command: Sequence[str] = (),
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self._plan = plan
         self._loop = asyncio.get_running_loop()
-        self._starter = MessageChannel(starter, self._starter_said, self._starter_gone)
-        self._machine = own.MemberMachine(plan.grace)
+        self._starter = connect(self._starter_said, self._starter_gone)
+        self._machine = own.MemberMachine(plan.grace, plan.group_wait)
         self._worker = WorkerProcesses(
             plan,
             command or training_command(),
@@ -70,6 +84,26 @@ class Supervisor:
         self._effects: StoreEffects | None = None
         self._follower_end: FollowerEnd | None = None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether this supervisor has its place in the group: linked to the leader, or leading."""
+        return self._machine.is_linked
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a training process lives here."""
+        return self._machine.child is not own.Child.NONE
+
+    @property
+    def attempt(self) -> int:
+        """The highest attempt that this supervisor has seen."""
+        return self._machine.attempt
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The workers that the group waits for; only its leader knows."""
+        return self._group.missing if self._group is not None else ()
+
     async def run(self) -> int:
         """Supervises until the run, or this supervisor's part in it, has ended.
 
@@ -86,6 +120,8 @@ class Supervisor:
         self._worker.prepare()
         task = self._loop.create_task(self._lead() if self._plan.worker == 0 else self._follow())
         ticking = self._loop.create_task(self._tick())
+        for each in (task, ticking):
+            each.add_done_callback(self._fail_with)
         try:
             await self._done.wait()
         finally:
@@ -135,7 +171,8 @@ class Supervisor:
                 break
             except OSError:
                 await asyncio.sleep(RETRY_SECONDS)
-        self._group = Group(plan.workers, plan.max_failures, plan.group_wait, self._loop.time())
+        now = self._loop.time()
+        self._group = Group(plan.workers, plan.max_failures, plan.group_wait, now, plan.deadline)
         self._effects = StoreEffects(AttemptRecords(plan.run_directory), self._feed)
         self._act(self._group.begin())
         self._feed(events.Joined(0, 0))
@@ -265,6 +302,10 @@ class Supervisor:
         self._broken = context.get("exception") or RuntimeError(context["message"])
         self._done.set()
 
+    def _fail_with(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(self._loop, {"exception": error, "message": str(error)})
+
     def _say_how_it_ended(self) -> int:
         assert self._member_exit is not None
         code, reason = self._member_exit.exit_code, self._member_exit.reason
@@ -282,5 +323,9 @@ async def supervise(
     command: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
 ) -> int:
-    """Runs a `Supervisor`; see there."""
-    return await Supervisor(plan, starter, command, environment).run()
+    """Runs a `Supervisor` that talks to its starter over an inherited socket, and ends with it."""
+
+    def connect(hear: Callable[[Message], None], closed: Callable[[], None]) -> Starter:
+        return MessageChannel(starter, hear, closed)
+
+    return await Supervisor(plan, connect, command, environment).run()

@@ -59,7 +59,8 @@ class WorkerProcesses:
         self._held_port: socket.socket | None = None
         self._closing = False
         training = plan.experiment["spec"]["training"]
-        self._threads = thread_count(training.get("threads", "auto"), os.cpu_count() or 1, plan.workers)
+        cores = os.cpu_count() or 1
+        self._threads = plan.threads or thread_count(training.get("threads", "auto"), cores, plan.workers)
         self._environment = _environment(environment, training.get("seed", 0), plan.devices)
 
     def prepare(self) -> None:
@@ -87,6 +88,7 @@ class WorkerProcesses:
                 addresses=addresses,
                 resume=True,
                 digest=plan.digest,
+                threads=plan.threads,
             )
         )
 

@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from trainer.contract.launch import MetricsSpec, RestartSpec, StorageSpec
+from trainer.contract.pod_spec import PodSpec, ResourcesSpec
 from trainer.contract.training import (
     BestModel,
     CallbacksSpec,
@@ -16,7 +18,6 @@ from trainer.contract.training import (
     ExperimentDocument,
     ExperimentSpec,
     ReduceLROnPlateau,
-    StorageSpec,
     TensorBoard,
     TrainingSpec,
     cross_field_problems,
@@ -64,7 +65,13 @@ def test_defaults() -> None:
             tensorboard=TensorBoard(histogram_freq=1, write_graph=True, update_freq="epoch"),
             custom=(),
         ),
-        storage=StorageSpec(url="./runs"),
+        storage=StorageSpec(url=None, claim=None, create=None, path=None, secret=None),
+        pod=PodSpec(image=None, resources=ResourcesSpec(cpu="1", memory=None, gpu=0), shm_size="1Gi"),
+        restart=RestartSpec(max_failures=8, group_wait=900, node_lost_after=30, notice=120),
+        disruption="allow",
+        deadline=None,
+        ttl=None,
+        metrics=MetricsSpec(**{"from": ()}),
     )
     assert spec() == expected
 
@@ -206,6 +213,7 @@ experiments = st.builds(
 )
 
 
+@settings(deadline=None)  # a busy machine is not a wrong dump
 @given(experiments)
 def test_an_experiment_survives_its_dump(experiment: Experiment) -> None:
     dump = json.loads(json.dumps(experiment.model_dump(mode="json")))

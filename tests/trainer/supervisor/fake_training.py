@@ -1,6 +1,7 @@
 """A training process without TensorFlow: gates, a barrier with its peers, a chain of hashes to save."""
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -86,6 +87,10 @@ class Stopped(Exception):
     pass
 
 
+class CutShort(Exception):
+    pass
+
+
 class Training:
     def __init__(self, assignment: Assignment, control: Control) -> None:
         self.assignment = assignment
@@ -123,6 +128,8 @@ class Training:
                 self.control.saved(self.step)
             if command is Command.STOP:
                 raise Stopped
+            if command is Command.FINISH:
+                raise CutShort
 
     def run(self) -> None:
         self.control.send(Ready(self.assignment.worker, 1, 1, "CPU"))
@@ -174,7 +181,8 @@ def main() -> int:
     control.send(Started(assignment.worker, os.getpid()))
     try:
         training = Training(assignment, control)
-        training.run()
+        with contextlib.suppress(CutShort):
+            training.run()
     except Stopped:
         control.wait_until_let_go()
         return ExitCode.TERMINATED
@@ -186,7 +194,7 @@ def main() -> int:
             Failed(assignment.worker, ExitCode.SOFTWARE, Origin.USER, str(error), "traceback", "model.py:1")
         )
         os._exit(ExitCode.SOFTWARE)
-    result = {"state": training.state}
+    result = {"state": training.state, "stopped_by": "deadline" if control.cut_short else "epochs"}
     if assignment.worker == 0:
         (training.directory / "result.json").write_text(json.dumps(result))
     control.send(Finished(assignment.worker, result if assignment.worker == 0 else None))

@@ -76,8 +76,16 @@ class World:
     """
 
     def __init__(
-        self, seed: int, workers: int, tickets: int, faults: int, store: Store | None = None
+        self,
+        seed: int,
+        workers: int,
+        tickets: int,
+        faults: int,
+        store: Store | None = None,
+        deadline: float | None = None,
     ) -> None:
+        self.deadline = deadline
+        self.cut_short = False
         self.draw = random.Random(seed)
         self.alone = store is None
         self.store = store or Store()
@@ -153,7 +161,7 @@ class World:
         assert self.trainings[worker] is None
         machine = self.members[worker] = own.MemberMachine(25.0)
         if worker == 0:
-            self.group = Group(self.workers, 10_000, 1e9, self.now)
+            self.group = Group(self.workers, 10_000, 1e9, self.now, self.deadline)
             self.replies.clear()
             self._act(self.group.begin())
             self._link(0)
@@ -319,7 +327,8 @@ class World:
         for attempt in self.store.taken:
             self.store.ended.setdefault(attempt, AttemptRecord(attempt, CauseKind.UNKNOWN))
         records = tuple(self.store.ended[attempt] for attempt in self.store.taken)
-        return events.AttemptsRead(records, max(self.store.taken, default=0), self.store.result)
+        result = {} if self.store.result else None
+        return events.AttemptsRead(records, max(self.store.taken, default=0), result)
 
     def _take(self, attempt: int) -> events.Event:
         if max(self.store.taken, default=0) >= attempt:
@@ -404,7 +413,9 @@ class World:
             if peer.acting is not None:
                 assert peer.begun in (training.begun, training.begun + 1), "all act at the same ticket"
         reached = [
-            peer for peer in peers if peer.acting == release or peer.begun > release.target or peer.stopped
+            peer
+            for peer in peers
+            if peer.acting == release or peer.begun > release.target or peer.stopped or peer.finished
         ]
         if len(reached) < self.workers:
             return
@@ -418,6 +429,11 @@ class World:
         self._say(worker, Saved(training.attempt, release.id, self.store.saved))
         if release.action is Action.STOP:
             training.stopped = True
+        elif release.action is Action.FINISH:
+            training.finished = True
+            if worker == 0:
+                self.store.result = self.cut_short = True
+            self._say(worker, Finished(worker, {} if worker == 0 else None))
         else:
             training.begun += 1
             training.in_ticket = True

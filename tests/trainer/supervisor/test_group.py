@@ -18,6 +18,7 @@ from trainer.contract.messages import (
 )
 from trainer.supervisor import events
 from trainer.supervisor.group import Group
+from trainer.supervisor.member import ExitMember, MemberMachine
 from trainer.supervisor.stage import Stage
 
 USER = Failed(1, 70, Origin.USER, "ValueError: x", "traceback", "model.py:3")
@@ -27,13 +28,19 @@ PEER = Failed(0, 1, Origin.PEER, "UnavailableError")
 class Scene:
     """A group whose store and members answer at once."""
 
-    def __init__(self, workers: int = 2, group_wait: float = 900.0, records: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self,
+        workers: int = 2,
+        group_wait: float = 900.0,
+        records: tuple[Any, ...] = (),
+        deadline: float | None = None,
+    ) -> None:
         self.now = 0.0
-        self.group = Group(workers, max_failures=3, group_wait=group_wait, now=0.0)
+        self.group = Group(workers, max_failures=3, group_wait=group_wait, now=0.0, deadline=deadline)
         self.workers = workers
         self.actions: list[events.Action] = []
         self.finished = self.fenced = False
-        self.feed(events.AttemptsRead(records, len(records), finished=False))
+        self.feed(events.AttemptsRead(records, len(records), result=None))
 
     def feed(self, event: events.Event) -> None:
         for action in self.group.handle(event, self.now):
@@ -250,7 +257,7 @@ def test_a_leader_that_starts_after_the_end_says_so_to_whoever_asks() -> None:
     scene.now, scene.actions, scene.workers = 0.0, [], 2
     scene.group = Group(2, 3, 900.0, 0.0)
     scene.feed(events.Joined(0, 0))
-    scene.feed(events.AttemptsRead((), 0, finished=True))
+    scene.feed(events.AttemptsRead((), 0, result={"status": "finished"}))
     scene.feed(events.Joined(1, 0))
     assert scene.sent(link.RunEnded)[-1][0] == 1
 
@@ -340,3 +347,97 @@ def test_long_saves_are_learned_from() -> None:
     assert scene.group.stage is Stage.RUNNING
     scene.tick(200)
     assert scene.group.stage is not Stage.RUNNING
+
+
+def overdue(records: tuple[AttemptRecord, ...] = (), seconds: float = 10.0) -> Scene:
+    """A running group of two, `seconds` after its attempt began, whose deadline is 10 s of running."""
+    scene = Scene(2, records=records, deadline=10.0)
+    scene.join(0, 1, after=len(records))
+    for _ in range(int(seconds)):
+        scene.tick(1)
+        scene.say(0, link.MemberProgress(scene.group.attempt, Progress(0, 0, "training", 0, int(scene.now))))
+        scene.say(1, link.MemberProgress(scene.group.attempt, Progress(1, 0, "training", 0, int(scene.now))))
+    return scene
+
+
+def test_at_the_deadline_all_finish_at_one_place_and_the_run_ends_well() -> None:
+    assert not overdue(seconds=9).sent(Hold)
+    scene = overdue()
+    assert scene.sent(Hold) == [(0, Hold(1, 1)), (1, Hold(1, 1))]
+    scene.say(0, Held(1, 1, 7))
+    scene.say(1, Held(1, 1, 8))
+    release = Release(1, 1, 8, Action.FINISH)
+    assert scene.sent(Release) == [(0, release), (1, release)]
+    scene.say(0, Saved(1, 1, 20))
+    scene.say(1, Saved(1, 1, 20))
+    scene.tick(1)
+    # Asked for once.
+    assert len(scene.sent(Hold)) == 2
+    scene.say(0, link.MemberFinished(1, {"stopped_by": "deadline"}))
+    scene.finished = True
+    scene.say(1, link.MemberFinished(1))
+    scene.say(0, link.Ack())
+    scene.say(1, link.Ack())
+    (ending,) = scene.of(events.ExitLeader)
+    assert (ending.exit_code, ending.result) == (0, {"stopped_by": "deadline"})
+    assert scene.records[-1].seconds == pytest.approx(scene.now)
+
+
+@pytest.mark.parametrize(("before", "holds"), [(3.0, 0), (6.0, 2)])
+def test_the_deadline_counts_all_attempts(before: float, holds: int) -> None:
+    records = (AttemptRecord(1, CauseKind.DISRUPTION, seconds=before / 2),) * 2
+    assert len(overdue(records, seconds=5).sent(Hold)) == holds
+
+
+def test_a_failure_before_all_have_finished_leaves_it_to_the_next_attempt() -> None:
+    scene = overdue()
+    scene.say(1, Exited(1, None, 9))
+    scene.actions.clear()
+    scene.say(0, Exited(1, 1, None, PEER))
+    scene.say(0, link.MemberReady(1, "host0:1"))
+    scene.say(1, link.MemberReady(1, "host1:1"))
+    assert scene.group.stage is Stage.RUNNING
+    scene.tick(0.25)
+    assert scene.sent(Hold) == [(0, Hold(2, 2)), (1, Hold(2, 2))]
+
+
+def test_whoever_has_to_leave_at_the_deadline_leaves_and_the_rest_waits() -> None:
+    scene = overdue()
+    scene.say(1, Request(Wish.LEAVE))
+    scene.say(0, Held(1, 1, 7))
+    scene.say(1, Held(1, 1, 8))
+    assert scene.sent(Release)[0][1].action is Action.STOP
+    scene.say(0, Saved(1, 1, 20))
+    scene.say(1, Saved(1, 1, 20))
+    scene.say(0, link.MemberReady(1, "host0:1"))
+    scene.say(1, link.MemberReady(1, "host1:1"))
+    assert scene.sent(link.MayLeave) == [(1, link.MayLeave())]
+    assert scene.group.stage is Stage.GATHERING
+    assert scene.group.missing == (1,)
+    (ended,) = [a.message for a in scene.of(events.Announce) if isinstance(a.message, AttemptEnded)]
+    assert ended.error == "worker 1 asked to end, saved"
+
+
+def test_a_group_that_gives_up_has_nothing_running_that_could_be_saved() -> None:
+    scene = Scene(2, group_wait=10.0)
+    scene.join(0, 1)
+    scene.feed(events.Lost(1))
+    scene.tick(1)
+    assert scene.sent(link.EndAttempt) == [(0, link.EndAttempt(1))]
+    scene.say(0, link.MemberReady(1, "host0:1"))
+    scene.tick(11)
+    assert scene.sent(link.RunEnded)[-1] == (0, link.RunEnded(75, "the group stayed incomplete for too long"))
+
+
+def test_a_member_that_finds_no_leader_gives_its_place_up() -> None:
+    machine = MemberMachine(grace=25.0, group_wait=10.0)
+    assert machine.ticked(100.0) == []
+    assert machine.ticked(109.0) == []
+    machine.linked()
+    assert machine.ticked(120.0) == []
+    machine.unlinked()
+    assert machine.ticked(121.0) == []
+    assert machine.ticked(130.0) == []
+    (ending,) = machine.ticked(131.5)
+    assert isinstance(ending, ExitMember)
+    assert ending.exit_code == 75

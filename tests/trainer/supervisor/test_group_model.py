@@ -38,10 +38,12 @@ def assert_over(world: World, seed: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_whatever_happens_in_whatever_order_every_worker_reaches_a_documented_exit(workers: int) -> None:
-    finished = stopped = 0
+    finished = stopped = cut_short = 0
     seen: Counter[str] = Counter()
     for seed in range(SCHEDULES):
-        world = World(seed, workers, tickets=12, faults=seed % 12)
+        # Every third run has a deadline, from one that passes at once to one that is hardly reached.
+        deadline = (seed % 40) / 4 if seed % 3 == 0 else None
+        world = World(seed, workers, tickets=12, faults=seed % 12, deadline=deadline)
         for _ in range(20_000):
             if world.over:
                 break
@@ -49,10 +51,12 @@ def test_whatever_happens_in_whatever_order_every_worker_reaches_a_documented_ex
         assert_over(world, seed)
         finished += set(world.codes.values()) == {0}
         stopped += 143 in world.codes.values()
+        cut_short += world.cut_short
         seen += world.seen
     # The schedules are worth something: most runs finish, some are stopped on the way.
     assert finished > SCHEDULES / 2
     assert stopped
+    assert SCHEDULES / 20 < cut_short < SCHEDULES / 3
     assert {name: seen[name] for name in COVERED if seen[name] < 5} == {}
 
 

@@ -1,0 +1,27 @@
+"""`perdure stop`: saves a run, and gives its places back."""
+
+import click
+
+from launcher.commands.common import say
+from launcher.commands.run_options import connected, run_options, tell, where
+from trainer.contract.exit_codes import ExitCode
+
+
+@click.command("stop")
+@run_options
+def stop_command(*, run: str, namespace: str | None, context: str | None) -> int:
+    """Stops RUN after a save, and waits until its pods are gone; `perdure resume` goes on from there.
+
+    RUN is the run's exact name. Exits with 0 also where there was nothing to stop.
+    """
+    from launcher.report import program  # noqa: PLC0415
+    from launcher.run_report import ending  # noqa: PLC0415
+    from launcher.waiting import Followed  # noqa: PLC0415
+
+    ended = Followed.find(connected(namespace, context), run, tell).stop()
+    say(ending(ended))
+    if not ended.state.is_final:
+        return ExitCode.CRASH
+    if ended.exit_code is None:
+        say(" ".join([program("perdure"), "resume", run, *where(namespace, context)]) + " goes on")
+    return ExitCode.OK

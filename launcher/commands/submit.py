@@ -1,0 +1,133 @@
+"""`perdure submit`: an experiment becomes a run on a cluster."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from launcher.commands.cluster_options import cluster_options, plan_from
+from launcher.commands.common import say
+from launcher.commands.run_options import connected, context_option, tell, where
+from trainer.contract.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from launcher.kube import Kube
+    from launcher.manifests import RunPlan
+    from launcher.submission import RunChangedError, Submission
+
+_HELP_ACCEPT = "Where a run of that name has another experiment: stop it, delete its objects and submit anew."
+_HELP_DRY_RUN = "Send nothing (client), or have the server check everything and store nothing (server)."
+_HELP_WAIT = "Then wait for the run's end, as `perdure wait` does, and heal it meanwhile."
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the user typed, beside what makes the plan."""
+
+    accept_changes: bool
+    dry_run: str | None
+    wait: bool
+    namespace: str | None
+    context: str | None
+
+
+@click.command("submit")
+@cluster_options
+@context_option
+@click.option("--accept-changes", is_flag=True, help=_HELP_ACCEPT)
+@click.option("--dry-run", type=click.Choice(["client", "server"]), help=_HELP_DRY_RUN)
+@click.option("--wait", is_flag=True, help=_HELP_WAIT)
+def submit_command(
+    *,
+    namespace: str | None,
+    context: str | None,
+    accept_changes: bool,
+    dry_run: str | None,
+    wait: bool,
+    **typed: Any,
+) -> int:
+    """Trains EXPERIMENT on the cluster of the current kubeconfig.
+
+    EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments. Everything is checked
+    by the server first; nothing is made if something is refused. Broken off, the same command completes what
+    it began. A run of the same name with another experiment is refused with the difference (exit code 78).
+    """
+    request = _Request(accept_changes, dry_run, wait, namespace, context)
+    if dry_run == "client":
+        return _show(plan_from(namespace=namespace or "default", **typed))
+    kube = connected(namespace, context)
+    plan = plan_from(namespace=kube.namespace, **typed)
+    submission = _submit(kube, plan, request, named=typed["name"] is not None)
+    if submission is None:
+        return ExitCode.CONFIG
+    _report(submission, request)
+    if not wait or dry_run:
+        return ExitCode.OK
+    from launcher.commands.wait import follow  # noqa: PLC0415
+
+    return follow(kube, submission.plan.name, None)
+
+
+def _show(plan: "RunPlan") -> int:
+    from launcher.manifests import NEWEST, render  # noqa: PLC0415
+
+    for each in render(plan, NEWEST):
+        say(f"{each['kind'].lower()}/{each['metadata']['name']} would be sent")
+    return ExitCode.OK
+
+
+def _submit(kube: "Kube", plan: "RunPlan", request: _Request, *, named: bool) -> "Submission | None":
+    from launcher.submission import BeingDeletedError, RunChangedError, submit  # noqa: PLC0415
+
+    dry_run = request.dry_run is not None
+    try:
+        try:
+            return submit(kube, plan, named=named, dry_run=dry_run)
+        except RunChangedError as error:
+            if not request.accept_changes or dry_run:
+                tell(_difference(error))
+                return None
+            _clear_away(kube, plan.name)
+            return submit(kube, plan, named=named)
+    except BeingDeletedError:
+        tell(f"run {plan.name} is just being deleted; submit again once it is gone, or take another name")
+        return None
+
+
+def _difference(error: "RunChangedError") -> str:
+    lines = [
+        f"run {error.run} exists, with another experiment:",
+        *(f"  {change}" for change in error.changes),
+    ]
+    advice = (
+        "Take another name, or none; or let --accept-changes stop it, delete its objects and submit it anew: "
+        "its run directory stays, and training goes on from the last checkpoint there."
+    )
+    return "\n".join([*lines, advice])
+
+
+def _clear_away(kube: "Kube", run: str) -> None:
+    from launcher.run_deletion import delete  # noqa: PLC0415
+    from launcher.waiting import Followed  # noqa: PLC0415
+
+    tell(f"stopping run {run}")
+    Followed.find(kube, run, tell).stop()
+    tell(f"deleting its {delete(kube, run)} objects")
+
+
+def _report(submission: "Submission", request: _Request) -> None:
+    from launcher.report import program  # noqa: PLC0415
+    from launcher.run_report import next_commands  # noqa: PLC0415
+    from launcher.submission import Submitted  # noqa: PLC0415
+
+    run = submission.plan.name
+    if request.dry_run:
+        say(f"the server would take run {run}")
+        return
+    did = {
+        Submitted.NEW: f"run {run} was submitted to namespace {submission.plan.namespace}",
+        Submitted.COMPLETED: f"run {run} had been submitted in part, and is complete now",
+        Submitted.NOTHING_TO_DO: f"run {run} is there already, with the same experiment: nothing to do",
+    }
+    say(did[submission.did])
+    say(next_commands(program("perdure"), run, where(request.namespace, request.context)))

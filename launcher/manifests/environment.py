@@ -1,0 +1,74 @@
+"""Environment variables of a worker: what the supervisor reads, and what the experiment file adds."""
+
+import math
+from typing import Any
+
+from launcher import naming
+from launcher.manifests.plan import RunPlan
+from launcher.manifests.storage import run_directory
+from trainer.contract import pod
+from trainer.contract.cluster import VARIABLE as TF_CONFIG
+from trainer.contract.cluster import Cluster, to_tf_config
+
+MOST_WORKERS_SHOWN = 64
+"""Up to so many workers TF_CONFIG stands in the manifest; each pod has the names of all of them in it."""
+
+
+def own_variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
+    """What the supervisor needs; nothing may change it."""
+    spec = plan.experiment.spec
+    values = {
+        pod.RUN: plan.name,
+        pod.WORKER: str(worker),
+        pod.LEADER: f"{naming.leader_service_name(plan.name)}:{pod.LINK_PORT}",
+        pod.DIGEST: plan.digest,
+        pod.RUN_DIRECTORY: run_directory(plan),
+        pod.CPUS: str(whole_cpus(spec.pod.resources.cpu)),
+        pod.GRACE: str(spec.restart.notice),
+        "HOME": pod.HOME_FOLDER,
+        "XDG_CACHE_HOME": pod.CACHE_FOLDER,
+    }
+    if spec.workers <= MOST_WORKERS_SHOWN:
+        values[TF_CONFIG] = to_tf_config(Cluster(_addresses(plan), worker))
+    address = {"name": pod.POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    return [*({"name": name, "value": value} for name, value in values.items()), address]
+
+
+def variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
+    """All variables of a worker, secrets only where they are to reach it."""
+    given = plan.experiment.spec.pod.env
+    own = own_variables(plan, worker)
+    return own + [
+        {"name": name, "value": entry.value}
+        if entry.value is not None
+        else {"name": name, "valueFrom": {"secretKeyRef": {"name": entry.secret, "key": entry.key}}}
+        for name, entry in given.items()
+        if entry.reaches(worker)
+    ]
+
+
+def sources(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
+    """Secrets and ConfigMaps whose keys become variables; the store's credentials on worker 0 alone."""
+    spec = plan.experiment.spec
+    found: list[dict[str, Any]] = []
+    if spec.storage.secret is not None and worker == 0:
+        found.append({"secretRef": {"name": spec.storage.secret}})
+    for source in spec.pod.env_from:
+        if source.reaches(worker):
+            kind = "secretRef" if source.secret is not None else "configMapRef"
+            found.append({kind: {"name": source.secret or source.config_map}})
+    return found
+
+
+def whole_cpus(amount: str) -> int:
+    """CPUs of a request such as `4`, `0.5` or `1500m`, rounded up; at least one."""
+    number = float(amount[:-1]) / 1000 if amount.endswith("m") else float(amount)
+    return max(1, math.ceil(number))
+
+
+def _addresses(plan: RunPlan) -> tuple[str, ...]:
+    domain = f"{naming.service_name(plan.name)}.{plan.namespace}.svc"
+    return tuple(
+        f"{naming.job_name(plan.name, worker)}.{domain}:{pod.TRAINING_PORT}"
+        for worker in range(plan.experiment.spec.workers)
+    )

@@ -1,0 +1,252 @@
+"""Makes a run on a cluster, so that whoever is killed in the middle can do the same again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from launcher import naming
+from launcher.experiment_changes import Change, changes
+from launcher.kube import (
+    CLAIM,
+    CONFIG_MAP,
+    JOB,
+    NETWORK_POLICY,
+    SERVICE,
+    Kube,
+    KubeError,
+    NotFoundError,
+    Object,
+    UnauthorizedError,
+    UnreachableError,
+    kind_of,
+)
+from launcher.manifests import RunPlan, render
+from launcher.observing import read_plan, runs_of
+from launcher.stored_run import content_digests
+
+_Key = tuple[str, str]
+
+
+class Submitted(Enum):
+    """What a submit did."""
+
+    NEW = "new"
+    """The run was made."""
+    COMPLETED = "completed"
+    """A submit of it had been broken off, and was completed."""
+    NOTHING_TO_DO = "nothing to do"
+    """It was there already."""
+
+
+class RunChangedError(Exception):
+    """A run of this name was made of something else.
+
+    Attributes:
+        run: Its name.
+        changes: What differs.
+    """
+
+    def __init__(self, run: str, changes: Sequence[Change]) -> None:
+        super().__init__(run, changes)
+        self.run, self.changes = run, tuple(changes)
+
+
+class BeingDeletedError(Exception):
+    """A run of this name is just being deleted."""
+
+
+class RefusedError(KubeError):
+    """The server refuses some of a run's objects; nothing of it was made."""
+
+    def __init__(self, errors: Sequence[KubeError]) -> None:
+        self.exit_code = errors[0].exit_code
+        hints = dict.fromkeys(error.hint for error in errors if error.hint)
+        lines = [f"  {error.what}: {error.why}" for error in errors]
+        why = "\n".join(["some objects are refused, and none was made", *lines])
+        super().__init__("submit the run", why, "\n".join(hints))
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run that was submitted.
+
+    Attributes:
+        plan: What it is made of; its name is that of the unfinished submit, where one was completed.
+        did: What was done.
+    """
+
+    plan: RunPlan
+    did: Submitted
+
+
+def submit(kube: Kube, plan: RunPlan, *, named: bool, dry_run: bool = False) -> Submission:
+    """Makes a run, completes it, or finds it there.
+
+    Objects are checked all together before the first is made. Worker 0's Job is made last, and is the last to
+    get its owner: so a run is complete if worker 0's Job has one.
+
+    Args:
+        kube: The cluster.
+        plan: What the run is made of.
+        named: Its name was asked for; otherwise an unfinished submit of the same thing takes its place.
+        dry_run: Only check.
+
+    Raises:
+        RunChangedError: The run exists, made of something else.
+        BeingDeletedError: The run exists, and is being deleted.
+        RefusedError: The server refuses some objects.
+        KubeError: A call failed; the same submit can be done again.
+        ExperimentErrors: The experiment cannot run on a cluster.
+    """
+    server = kube.version()
+    there: Mapping[_Key, Object] = {}
+    if not named and (found := _unfinished(kube, plan)) is not None:
+        plan = replace(plan, name=found)
+    there = objects_of(kube, plan.name)
+    before = there.get((CONFIG_MAP.name, naming.config_map_name(plan.name)))
+    if before is not None:
+        _check_same(kube, before, plan)
+        if is_complete(there, plan.name):
+            return Submission(plan, Submitted.NOTHING_TO_DO)
+    manifests = render(plan, server)
+    _check(kube, _missing(kube, manifests, there))
+    if not dry_run:
+        make(kube, plan.name, manifests, there)
+    return Submission(plan, Submitted.NEW if before is None else Submitted.COMPLETED)
+
+
+def complete(kube: Kube, plan: RunPlan, workers: Sequence[int]) -> list[Object]:
+    """Makes what is missing of a run that exists, and gives it its owner.
+
+    Args:
+        kube: The cluster.
+        plan: What the run is made of.
+        workers: The workers whose Jobs may be made, where they are missing.
+
+    Returns:
+        The Jobs that were made.
+    """
+    allowed = {naming.job_name(plan.name, worker) for worker in workers}
+    manifests = render(plan, kube.version())
+    there = objects_of(kube, plan.name)
+    if (CONFIG_MAP.name, naming.config_map_name(plan.name)) not in there:
+        return []  # Deleted meanwhile: what is made now would have no owner.
+    wanted = [
+        each for each in manifests
+        if kind_of(each) != JOB or _key(each) in there or each["metadata"]["name"] in allowed
+    ]  # fmt: skip
+    return [each for each in make(kube, plan.name, wanted, there) if kind_of(each) == JOB]
+
+
+def make(
+    kube: Kube, run: str, manifests: Sequence[Mapping[str, Any]], there: Mapping[_Key, Object]
+) -> list[Object]:
+    """Applies what isn't there, in order, then gives every object of the run its owner, in the same order.
+
+    Args:
+        kube: The cluster.
+        run: The run's name.
+        manifests: Its objects, in the order of `render`.
+        there: What is there of them.
+
+    Returns:
+        The objects that were made.
+    """
+    made = [kube.apply(each, naming.APPLY_MANAGER) for each in _missing(kube, manifests, there)]
+    have = {**there, **{_key(each): each for each in made}}
+    owner = have[CONFIG_MAP.name, naming.config_map_name(run)]
+    for each in manifests:
+        if kind_of(each) in (CLAIM, CONFIG_MAP):
+            continue
+        if not have[_key(each)]["metadata"].get("ownerReferences"):
+            kube.apply(owner_part(have[_key(each)], owner), naming.OWNER_MANAGER)
+    return made
+
+
+def objects_of(kube: Kube, run: str) -> dict[_Key, Object]:
+    """Metadata of all objects of a run but its pods, by kind and name."""
+    selector = naming.run_selector(run)
+    found = [kube.list(kind, selector, whole=False) for kind in (CONFIG_MAP, SERVICE, NETWORK_POLICY, JOB)]
+    return {_key(each): each for objects in found for each in objects}
+
+
+def is_complete(there: Mapping[_Key, Object], run: str) -> bool:
+    """Whether a submit of the run has come to its end."""
+    chief = there.get((JOB.name, naming.job_name(run, 0)))
+    return chief is not None and bool(chief["metadata"].get("ownerReferences"))
+
+
+def _unfinished(kube: Kube, plan: RunPlan) -> str | None:
+    """Name of the newest run of the same thing whose submit was broken off."""
+    for each in reversed(runs_of(kube, plan.experiment.name)):
+        metadata = each["metadata"]
+        same = (metadata.get("annotations") or {}).get(naming.DIGEST) == plan.digest
+        if same and "deletionTimestamp" not in metadata:
+            run = str(metadata["name"])
+            if not is_complete(objects_of(kube, run), run):
+                return run
+    return None
+
+
+def _check_same(kube: Kube, before: Object, plan: RunPlan) -> None:
+    metadata = before["metadata"]
+    if "deletionTimestamp" in metadata:
+        raise BeingDeletedError(plan.name)
+    if (metadata.get("annotations") or {}).get(naming.DIGEST) == plan.digest:
+        return
+    old = read_plan(kube, plan.name)
+    documents = old.experiment.document(), plan.experiment.document()
+    found = changes(*documents, content_digests(old.code), content_digests(plan.code))
+    raise RunChangedError(plan.name, found)
+
+
+def _missing(
+    kube: Kube, manifests: Sequence[Mapping[str, Any]], there: Mapping[_Key, Object]
+) -> list[Mapping[str, Any]]:
+    found = [each for each in manifests if _key(each) not in there]
+    # The claim belongs to no run, so no label of this one finds it.
+    return [each for each in found if kind_of(each) != CLAIM or not _exists(kube, each["metadata"]["name"])]
+
+
+def _exists(kube: Kube, claim: str) -> bool:
+    try:
+        kube.get(CLAIM, claim)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _check(kube: Kube, manifests: Sequence[Mapping[str, Any]]) -> None:
+    errors: list[KubeError] = []
+    for each in manifests:
+        try:
+            kube.apply(each, naming.APPLY_MANAGER, dry_run=True)
+        except (UnreachableError, UnauthorizedError, NotFoundError):
+            raise  # The same for all of them.
+        except KubeError as error:
+            errors.append(error)
+    if errors:
+        raise RefusedError(errors)
+
+
+def owner_part(found: Object, owner: Object) -> dict[str, Any]:
+    """The owner reference of an object, for a field manager of its own."""
+    reference = {
+        "apiVersion": CONFIG_MAP.api_version,
+        "kind": CONFIG_MAP.name,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+    }
+    return part_of(found, {"ownerReferences": [reference]})
+
+
+def part_of(found: Object, metadata: Mapping[str, Any], **rest: Any) -> dict[str, Any]:
+    """A manifest with some fields of just this object: with its uid, it makes none where that is gone."""
+    kind = kind_of(found)
+    same = {"name": found["metadata"]["name"], "uid": found["metadata"]["uid"]}
+    return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": {**same, **metadata}, **rest}
+
+
+def _key(found: Mapping[str, Any]) -> _Key:
+    return found["kind"], found["metadata"]["name"]

@@ -1,0 +1,185 @@
+"""The verbs as they are typed, over real HTTP, to a cluster in memory."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.__main__ import run
+from tests.launcher.cluster.fake_cluster import FakeCluster
+from tests.launcher.cluster.samples import EXPERIMENT, JOBS, RUN, last_word, pod_of, submitted, trains
+from tests.launcher.cluster.served_cluster import answer
+from tests.launcher.kube.api_server import ApiServer
+
+DIGITS = str(EXPERIMENT)
+SUBMIT = ["submit", DIGITS, "--image", "image:1"]
+
+
+class Verbs:
+    """Types commands, and gives what they print."""
+
+    def __init__(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+        self.cluster, self._capsys = cluster, capsys
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        found = run(words)
+        told = self._capsys.readouterr()
+        assert found == code, told.out + told.err
+        return told.out + told.err
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+    with ApiServer().running() as running:
+        monkeypatch.setenv("KUBECONFIG", str(running.kubeconfig(tmp_path / "config")))
+        yield running
+
+
+def verbs_on(server: ApiServer, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> Verbs:
+    lock = threading.Lock()
+
+    def locked(request):  # type: ignore[no-untyped-def]
+        with lock:
+            return answer(cluster, request)
+
+    server.answer = locked
+    return Verbs(cluster, capsys)
+
+
+@pytest.fixture
+def empty(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> Verbs:
+    return verbs_on(server, FakeCluster(), capsys)
+
+
+@pytest.fixture
+def verbs(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> Verbs:
+    return verbs_on(server, submitted(), capsys)
+
+
+def test_submit_tells_the_name_and_what_is_needed_next(empty: Verbs) -> None:
+    told = empty(*SUBMIT, "--run", RUN, "-n", "team")
+    assert told.startswith("run mine was submitted to namespace team\n")
+    for verb in ("logs -f", "status", "wait"):
+        assert f"perdure {verb} mine -n team\n" in told
+    assert empty.cluster.names_of("Job") == JOBS
+    assert "nothing to do" in empty(*SUBMIT, "--run", RUN)
+
+
+def test_submit_without_a_name_makes_one(empty: Verbs) -> None:
+    told = empty(*SUBMIT)
+    (name,) = empty.cluster.names_of("ConfigMap")
+    assert name.startswith("digits-")
+    assert f"run {name} was submitted" in told
+
+
+def test_submit_of_another_experiment_is_refused_with_the_difference(verbs: Verbs) -> None:
+    told = verbs(*SUBMIT, "--run", RUN, "--set", "training.epochs=5", code=78)
+    assert "spec.training.epochs: 80 -> 5 (shortened)" in told
+    assert "--accept-changes" in told
+
+
+def test_accepted_changes_stop_delete_and_submit_anew(verbs: Verbs) -> None:
+    for worker in range(2):
+        verbs.cluster.remove_pod(pod_of(verbs.cluster, worker))
+    before = verbs.cluster.objects["ConfigMap", RUN]["metadata"]["uid"]
+    told = verbs(*SUBMIT, "--run", RUN, "--set", "training.epochs=5", "--accept-changes")
+    assert "run mine was submitted" in told
+    after = verbs.cluster.objects["ConfigMap", RUN]
+    assert after["metadata"]["uid"] != before
+    assert json.loads(after["data"]["experiment.json"])["spec"]["training"]["epochs"] == 5
+
+
+def test_dry_runs_make_nothing(empty: Verbs) -> None:
+    assert "configmap/mine would be sent" in empty(*SUBMIT, "--run", RUN, "--dry-run", "client")
+    assert empty.cluster.calls == []
+    assert "would take run mine" in empty(*SUBMIT, "--run", RUN, "--dry-run", "server")
+    assert empty.cluster.objects == {}
+
+
+def test_status_as_table_and_as_json(verbs: Verbs) -> None:
+    assert "state       running\n" in verbs("status", RUN)
+    found = json.loads(verbs("status", "digits", "-o", "json"))
+    assert (found["run"], found["state"], found["epoch"], found["step"]) == (RUN, "running", 3, 7)
+
+
+def test_logs_are_merged_and_prefixed(verbs: Verbs) -> None:
+    chief, other = pod_of(verbs.cluster, 0), pod_of(verbs.cluster, 1)
+    progress = verbs.cluster.logs[chief][1]
+    verbs.cluster.logs = {
+        chief: ["2027-01-15T08:00:01.5Z a", f"2027-01-15T08:00:02Z {progress}"],
+        other: ["2027-01-15T08:00:01.25Z b"],
+    }
+    assert verbs("logs", RUN) == "[1] b\n[0] a\n"
+    assert verbs("logs", RUN, "--all", "--worker", "0") == f"[0] a\n[0] {progress}\n"
+
+
+def end(cluster: FakeCluster, code: int, **more: object) -> None:
+    cluster.end_pod(pod_of(cluster, 0), code, last_word(code, **more))
+    cluster.finish_job(RUN, 0, "Failed" if code else "Complete")
+
+
+def test_wait_tells_how_it_ended(verbs: Verbs) -> None:
+    end(verbs.cluster, 0, weights_digest="abc", stopped_by="early_stopping")
+    told = verbs("wait", RUN)
+    assert "run mine: succeeded (Finished)\nepoch 67/80, attempt 2\nweights sha256 abc\n" in told
+
+
+def test_wait_shows_a_failure_with_its_traceback(verbs: Verbs) -> None:
+    end(verbs.cluster, 70, reason="ValueError: no", traceback="Traceback\n  model.py, line 3\nValueError: no")
+    assert verbs("wait", RUN, code=70).endswith("Traceback\n  model.py, line 3\nValueError: no\n")
+
+
+def test_wait_ends_when_its_time_is_over(verbs: Verbs) -> None:
+    told = verbs("wait", RUN, "--timeout", "0", code=75)
+    assert told == "running\nrun mine has not ended after 0 s; it goes on\n"
+
+
+def test_stop_and_resume(verbs: Verbs) -> None:
+    for worker in range(2):
+        verbs.cluster.remove_pod(pod_of(verbs.cluster, worker))
+    assert "run mine: stopped (Stopped)" in verbs("stop", RUN)
+    assert "stopped" in verbs("wait", RUN, code=143)
+    assert verbs("resume", RUN, "-n", "team").startswith("run mine goes on\n")
+    assert "it is waiting" in verbs("resume", RUN) or "it is pending" in verbs("resume", RUN)
+
+
+def test_delete_keeps_the_directory_unless_it_is_named(verbs: Verbs) -> None:
+    assert "names 'other', and the run is 'mine'" in verbs("delete", RUN, "--run-directory", "other", code=64)
+    assert verbs.cluster.writes() == []
+    told = verbs("delete", RUN, "--no-wait")
+    assert told == "run mine: 6 objects deleted; its run directory is untouched\n"
+
+
+def test_a_run_that_cannot_be_read_is_told(verbs: Verbs) -> None:
+    data = verbs.cluster.objects["ConfigMap", RUN]["data"]
+    data["experiment.json"] = data["experiment.json"].replace("v1alpha1", "v9")
+    assert "cannot read what run 'mine' was made of" in verbs("status", RUN, code=78)
+    del data["experiment.json"]
+    assert "configmap/mine holds no run" in verbs("status", RUN, code=78)
+
+
+@pytest.mark.parametrize("verb", ["status", "logs", "wait", "stop", "resume", "delete"])
+def test_a_run_that_is_not_there_is_told_without_a_traceback(empty: Verbs, verb: str) -> None:
+    told = empty(verb, "nothing", code=64)
+    assert "nothing" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("verb", ["status", "logs", "wait", "stop", "resume", "delete", "submit"])
+def test_a_cluster_that_does_not_answer_is_told_without_a_traceback(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody = ApiServer()
+    nobody.close()
+    monkeypatch.setenv("KUBECONFIG", str(nobody.kubeconfig(tmp_path / "config")))
+    assert run([verb, DIGITS if verb == "submit" else RUN]) == 69
+    told = capsys.readouterr().err
+    assert f"{nobody.url} does not answer" in told
+    assert "Traceback" not in told
+
+
+def test_trains_is_what_status_reads(verbs: Verbs) -> None:
+    trains(verbs.cluster, 9, 1)
+    assert "epoch 9/80, step 1/24, attempt 1" in verbs("status", RUN)
