@@ -1,7 +1,5 @@
 """What a run leaves behind beside its models and logs: result.json and environment.json."""
 
-import json
-import math
 import os
 import platform
 import subprocess
@@ -10,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from trainer.contract import plain_json
 
 _PACKAGES = ("perdure", "tensorflow", "tensorflow-cpu", "keras", "numpy", "tensorboard")
 _VARIABLES = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -37,6 +37,7 @@ def environment(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def finished(
     *,
+    experiment_digest: str,
     stopped_by: str,
     epochs: int,
     epochs_asked: int,
@@ -49,6 +50,7 @@ def finished(
     """The content of result.json for a run that came to its end.
 
     Args:
+        experiment_digest: Of experiment and code; no other experiment's run takes the result for its own.
         stopped_by: `epochs`, `early_stopping`, `deadline`, or the class of the callback that did it.
         epochs: Epochs trained.
         epochs_asked: Epochs that the experiment allowed.
@@ -60,6 +62,7 @@ def finished(
     """
     return {
         "status": "finished",
+        "experiment_digest": experiment_digest,
         "stopped_by": stopped_by,
         "epochs": epochs,
         "epochs_asked": epochs_asked,
@@ -74,24 +77,13 @@ def finished(
 def to_json(content: Mapping[str, Any]) -> bytes:
     """Writes one of the above as readable JSON.
 
-    What JSON has no numbers for becomes a text that `float()` reads: `"NaN"`, `"Infinity"`, `"-Infinity"`.
+    What JSON has no numbers for becomes a text, as `plain_json` says.
     """
-    return json.dumps(_finite(content), indent=2, allow_nan=False).encode() + b"\n"
+    return plain_json.dumps(content, indent=2).encode() + b"\n"
 
 
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
-
-
-def _finite(value: Any) -> Any:
-    """The same with texts in place of what JSON has no numbers for."""
-    if isinstance(value, Mapping):
-        return {name: _finite(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 def _version(package: str) -> str | None:

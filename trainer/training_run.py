@@ -108,6 +108,7 @@ def train(
         return None
     stopped_by = next((each["stopped_by"] for each in outcomes if each["stopped_by"]), "epochs")
     content = result.finished(
+        experiment_digest=assignment.digest,
         stopped_by="deadline" if control.cut_short else stopped_by,
         epochs=len(history.epoch),
         epochs_asked=spec.training.epochs,

@@ -1,11 +1,10 @@
 """`perdure status`: what a run is doing."""
 
-import json
-
 import click
 
 from launcher.commands.common import say
 from launcher.commands.run_options import connected, run_options, tell
+from trainer.contract import plain_json
 
 
 @click.command("status")
@@ -23,4 +22,4 @@ def status_command(*, run: str, namespace: str | None, context: str | None, outp
     kube = connected(namespace, context)
     followed = Followed.find(kube, find_run(kube, run), tell)
     status = followed.status_of(followed.observer.observe())
-    say(json.dumps(status.as_data(), indent=2) if output == "json" else table(status))
+    say(plain_json.dumps(status.as_data(), indent=2) if output == "json" else table(status))

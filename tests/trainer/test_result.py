@@ -6,6 +6,7 @@ from trainer.result import finished, to_json
 
 def test_a_result_is_json_whatever_the_values_are() -> None:
     content = finished(
+        experiment_digest="of the experiment",
         stopped_by="epochs",
         epochs=2,
         epochs_asked=2,

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from trainer.contract import plain_json
 from trainer.contract.pod import PROGRESS_PREFIX
 
 LONGEST_LAST_WORD = 4096
@@ -82,7 +83,7 @@ class RunProgress:
 
     def to_line(self) -> str:
         """A line of the log; `from_line` reads it back."""
-        return PROGRESS_PREFIX + json.dumps(self.to_json())
+        return PROGRESS_PREFIX + plain_json.dumps(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -160,7 +161,7 @@ class LastWord:
 
 
 def _encode(word: LastWord) -> bytes:
-    return json.dumps(asdict(word), ensure_ascii=False).encode(errors="replace")
+    return plain_json.dumps(asdict(word), ensure_ascii=False).encode(errors="replace")
 
 
 def _read(kind: type[Any], data: Any) -> Any:

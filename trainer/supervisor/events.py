@@ -16,11 +16,13 @@ class AttemptsRead:
         records: Of all attempts, ascending.
         highest: Highest number taken; 0 where there is none.
         result: What stands in result.json; None where the run has none yet.
+        foreign: Whether that is the result of another experiment, or of other code.
     """
 
     records: tuple[AttemptRecord, ...]
     highest: int
     result: dict[str, Any] | None
+    foreign: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ from trainer.supervisor.course import Course, Member
 from trainer.supervisor.holds import ENDING, Round, Wanted, deadline_of, leaving
 from trainer.supervisor.stage import Stage
 
+FOREIGN_RESULT = "its directory holds the result of another experiment; give this run another name or storage"
+
 GATHER_SECONDS = 0.4
 """How long reports are gathered after the first failure, to find the cause among its consequences."""
 
@@ -199,7 +201,9 @@ class Group:
         self.attempt = event.highest
         self._incomplete_since = now
         self.stage = Stage.GATHERING
-        if event.result is not None:
+        if event.foreign:
+            self._finish(events.ExitLeader(ExitCode.CONFIG, FOREIGN_RESULT), now)
+        elif event.result is not None:
             reason = "the run had finished already"
             self._finish(events.ExitLeader(ExitCode.OK, reason, event.result), now)
         else:

@@ -6,7 +6,6 @@ Nobody started it who could be told anything: what it would say goes to the log,
 import asyncio
 import contextlib
 import ipaddress
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from trainer.contract import pod
+from trainer.contract import plain_json, pod
 from trainer.contract.messages import Ended, Message, Supervise
 from trainer.contract.progress import LastWord, RunProgress, RunState
 from trainer.supervisor.narration import Narration
@@ -163,6 +162,6 @@ def _routes(log: PodLog, supervisor: Supervisor) -> dict[str, Callable[[], Answe
         return Answer(f"{log.progress().reason or 'not ready'}\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def progress() -> Answer:
-        return Answer(json.dumps(log.progress().to_json()) + "\n", content_type="application/json")
+        return Answer(plain_json.dumps(log.progress().to_json()) + "\n", content_type="application/json")
 
     return {"/healthz": lambda: Answer("ok\n"), "/readyz": ready, "/progress": progress}

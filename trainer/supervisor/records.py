@@ -21,10 +21,12 @@ class AttemptRecords:
 
     Args:
         run_directory: URL of the run's directory.
+        digest: Of experiment and code.
     """
 
-    def __init__(self, run_directory: str) -> None:
+    def __init__(self, run_directory: str, digest: str) -> None:
         self.url = run_directory
+        self._digest = digest
         self._run = RunDirectory(run_directory)
         self._store: Store = open_store(run_directory)
 
@@ -34,7 +36,10 @@ class AttemptRecords:
         committed = self._committed()
         found = [self._ended(attempt, committed.get(attempt)) for attempt in taken]
         highest = taken[-1] if taken else 0
-        return events.AttemptsRead(tuple(found), highest, self._result())
+        result = self._result()
+        # Results of before 0.1 do not tell whose they are.
+        foreign = (result or {}).get("experiment_digest", self._digest) != self._digest
+        return events.AttemptsRead(tuple(found), highest, result, foreign)
 
     def take(self, attempt: int) -> events.AttemptTaken | events.AttemptRefused:
         """Takes a number; exactly one of several leaders succeeds."""

@@ -173,7 +173,7 @@ class Supervisor:
                 await asyncio.sleep(RETRY_SECONDS)
         now = self._loop.time()
         self._group = Group(plan.workers, plan.max_failures, plan.group_wait, now, plan.deadline)
-        self._effects = StoreEffects(AttemptRecords(plan.run_directory), self._feed)
+        self._effects = StoreEffects(AttemptRecords(plan.run_directory, plan.digest), self._feed)
         self._act(self._group.begin())
         self._feed(events.Joined(0, 0))
         self._perform(self._machine.linked())

@@ -12,7 +12,7 @@ from trainer.supervisor.records import AttemptRecords
 
 async def carried_out(directory: Path, action: events.Action, patience: float) -> events.Event:
     answers: asyncio.Queue[events.Event] = asyncio.Queue()
-    effects = StoreEffects(AttemptRecords(str(directory)), answers.put_nowait, patience)
+    effects = StoreEffects(AttemptRecords(str(directory), "of the experiment"), answers.put_nowait, patience)
     effects.start(action)
     return await asyncio.wait_for(answers.get(), 20)
 

@@ -262,6 +262,18 @@ def test_a_leader_that_starts_after_the_end_says_so_to_whoever_asks() -> None:
     assert scene.sent(link.RunEnded)[-1][0] == 1
 
 
+def test_the_result_of_another_experiment_is_refused() -> None:
+    scene = Scene.__new__(Scene)
+    scene.now, scene.actions, scene.workers = 0.0, [], 1
+    scene.group = Group(1, 3, 900.0, 0.0)
+    scene.feed(events.Joined(0, 0))
+    scene.feed(events.AttemptsRead((), 0, {"status": "finished"}, foreign=True))
+    scene.say(0, link.Ack())
+    (ending,) = scene.of(events.ExitLeader)
+    assert (ending.exit_code, ending.result) == (78, None)
+    assert "another experiment" in ending.reason
+
+
 def test_a_result_found_when_an_attempt_ends_ends_the_run() -> None:
     scene = running()
     scene.finished = True
