@@ -12,6 +12,8 @@ from trainer.contract.exit_codes import ExitCode
 BACKOFF_LIMIT = 100
 """Failed pods until the Job itself gives up: far beyond the leader's own budget, which is the true one."""
 
+_WAITING_SECONDS = 86_400
+
 FAILS_THE_RUN = (
     ExitCode.USAGE,
     ExitCode.DATA,
@@ -40,8 +42,9 @@ def job(plan: RunPlan, worker: int, server: KubeVersion) -> dict[str, Any]:
         ExperimentErrors: The experiment file's patch cannot be applied, or takes away what resume needs.
     """
     deadline = plan.experiment.spec.deadline
-    # The leader ends a run at its deadline; this is for a run that no leader ends, and counts waiting too.
-    backstop = {} if deadline is None else {"activeDeadlineSeconds": 2 * deadline}
+    # The leader ends a run at its deadline; this is for a run that no leader ends, and counts waiting too:
+    # for nodes, for images, for the others.
+    backstop = {} if deadline is None else {"activeDeadlineSeconds": 2 * deadline + _WAITING_SECONDS}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -329,7 +329,7 @@ def test_durations_reach_their_objects() -> None:
     assert annotations["perdure.dev/node-lost-after"] == "90"
     assert annotations["perdure.dev/ttl"] == "604800"
     for job in of_kind(manifests, "Job"):
-        assert job["spec"]["activeDeadlineSeconds"] == 2 * 7200
+        assert job["spec"]["activeDeadlineSeconds"] == 2 * 7200 + 24 * 3600
         assert job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 300
         assert "ttlSecondsAfterFinished" not in job["spec"]
     assert environment(**settings)["PERDURE_GRACE"] == "300"
