@@ -17,8 +17,10 @@ from launcher.kube import (
 )
 from launcher.manifests import RunPlan
 from launcher.observed import Job
+from launcher.reasons import Reason
 from launcher.reconcile import Action, Complete, DeleteJob, ForceDeletePod, KeepResult, position
 from launcher.submission import complete, part_of
+from trainer.contract import plain_json
 from trainer.contract.progress import RunProgress
 
 Tell = Callable[[str], None]
@@ -42,7 +44,7 @@ def act(kube: Kube, plan: RunPlan, actions: Iterable[Action], tell: Tell) -> Non
                 _complete(kube, plan, action, tell)
             case DeleteJob():
                 if _delete(kube, JOB, action.name, action.uid):
-                    tell(f"worker {action.worker}: its Job is made anew ({action.reason})")
+                    tell(f"worker {action.worker}: {_why_deleted(action.reason)}")
             case ForceDeletePod():
                 if _delete(kube, POD, action.name, action.uid, force=True):
                     tell(f"worker {action.worker}: {action.name} is given up, node {action.node} is lost")
@@ -68,7 +70,7 @@ def suspend(kube: Kube, jobs: Iterable[Job], *, suspended: bool) -> None:
 
 def keep_progress(kube: Kube, chief: Job, progress: RunProgress) -> None:
     """Keeps how far a run is at worker 0's Job, for when no log tells any more."""
-    annotate(kube, chief.name, chief.uid, {naming.PROGRESS: json.dumps(progress.to_json())})
+    annotate(kube, chief.name, chief.uid, {naming.PROGRESS: plain_json.dumps(progress.to_json())})
 
 
 def annotate(kube: Kube, job: str, uid: str, annotations: dict[str, str]) -> None:
@@ -111,6 +113,12 @@ def recreate(kube: Kube, jobs: Sequence[Job]) -> None:
         _delete(kube, JOB, job.name, job.uid)
 
 
+def _why_deleted(reason: Reason) -> str:
+    if reason is Reason.RUN_ENDED:
+        return "its Job is deleted, it was away when the run ended"
+    return f"its Job is made anew ({reason})"
+
+
 def _complete(kube: Kube, plan: RunPlan, action: Complete, tell: Tell) -> None:
     try:
         made = complete(kube, plan, action.workers)
@@ -127,7 +135,7 @@ def _notes(progress: RunProgress | None) -> dict[str, str]:
     reached = position(progress)
     if progress is None or reached is None:
         return {}
-    return {naming.RECREATED_AT: json.dumps(reached), naming.PROGRESS: json.dumps(progress.to_json())}
+    return {naming.RECREATED_AT: json.dumps(reached), naming.PROGRESS: plain_json.dumps(progress.to_json())}
 
 
 def _delete(kube: Kube, kind: Kind, name: str, uid: str, *, force: bool = False) -> bool:

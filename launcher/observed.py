@@ -81,6 +81,7 @@ class Job:
         stopped: It was suspended by `stop`.
         finished: It is Complete or Failed.
         succeeded: It is Complete.
+        ended: When it became so, in seconds since 1970; None where it has not.
         reason: Why it failed, in our words; None where the controller has no more to say than its pods.
         message: The same in Kubernetes' words; may be empty.
         owned: It has an owner, so that it goes with the run.
@@ -98,6 +99,7 @@ class Job:
     stopped: bool
     finished: bool
     succeeded: bool
+    ended: float | None
     reason: Reason | None
     message: str
     owned: bool

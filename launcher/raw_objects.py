@@ -112,6 +112,7 @@ def _job(raw: Object, worker: int) -> Job:
         stopped=suspended and _suspended_by_us(metadata),
         finished=bool(failed or complete),
         succeeded=bool(complete),
+        ended=seconds(ended["lastTransitionTime"]) if (ended := failed or complete) else None,
         reason=_FOREIGN.get((failed or {}).get("reason", "")),
         message=(failed or {}).get("message", ""),
         owned=bool(metadata.get("ownerReferences")),

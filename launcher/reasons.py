@@ -79,6 +79,8 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     """The container used more memory than its limit, and was killed."""
 
+    RUN_ENDED = "RunEnded"
+    """The run has ended while this worker was away, whose Job was ended then."""
     FINISHED = "Finished"
     """Trained to its end, early stopping or deadline; `stopped_by` says which."""
     STOPPED = "Stopped"

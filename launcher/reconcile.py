@@ -16,6 +16,9 @@ from trainer.contract.progress import RunProgress
 SETTLED_SECONDS = 5.0
 """So long after its start a Job without a pod is in back-off: its controller makes the first at once."""
 
+LAST_WORD_SECONDS = 60.0
+"""So long after the end of worker 0's Job the others have to end; its leader tells them for half of that."""
+
 
 @dataclass(frozen=True)
 class Desired:
@@ -45,7 +48,7 @@ class Complete:
 
 @dataclass(frozen=True)
 class DeleteJob:
-    """Delete a Job, for the same to be made anew.
+    """Delete a Job: for the same to be made anew, unless the run has ended.
 
     Attributes:
         worker: Whose.
@@ -99,7 +102,8 @@ def decide(desired: Desired, observed: Observed, now: float) -> Sequence[Action]
     """Decides what to do now.
 
     1. A run that is gone, or going, is left alone.
-    2. One that has ended keeps its last word.
+    2. One that has ended keeps its last word, and the Jobs of workers that were away then are deleted: nobody
+       is there to tell them, and they would wait for a leader again and again.
     3. One that is stopped, or waits in a queue, only lets go of pods on lost nodes.
     4. Of each other worker: pods on lost nodes are forgotten, with their Job; a Job in back-off after a
        disruption is deleted, if the run has progressed since it was made; what is missing is made, once
@@ -114,7 +118,7 @@ def decide(desired: Desired, observed: Observed, now: float) -> Sequence[Action]
         return ()
     chief = observed.jobs.get(0)
     if chief is not None and chief.finished:
-        return tuple(_keep_result(chief, observed))
+        return (*_keep_result(chief, observed), *_end_those_away(chief, observed, now))
     lost = [pod for pod in observed.pods if is_lost(pod, observed, desired, now)]
     forgotten = [ForceDeletePod(pod.worker, pod.name, pod.uid, pod.node) for pod in lost]
     if any(job.suspended for job in observed.jobs.values()):
@@ -186,6 +190,13 @@ def _complete(desired: Desired, observed: Observed) -> Iterator[Complete]:
     clear = tuple(worker for worker in missing if not any(pod.live for pod in observed.pods_of(worker)))
     if clear or any(not job.owned for job in jobs.values()):
         yield Complete(clear, observed.progress)
+
+
+def _end_those_away(chief: Job, observed: Observed, now: float) -> Iterator[DeleteJob]:
+    if chief.ended is not None and now >= chief.ended + LAST_WORD_SECONDS:
+        for job in observed.jobs.values():
+            if not job.finished:
+                yield DeleteJob(job.worker, job.name, job.uid, Reason.RUN_ENDED)
 
 
 def _keep_result(chief: Job, observed: Observed) -> Iterator[KeepResult]:

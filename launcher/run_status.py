@@ -249,7 +249,10 @@ def _worker_states(
         yield (State.SUCCEEDED, None, "") if job.succeeded else (State.FAILED, job.reason, job.message)
     for pod in alive:
         yield _live(pod)
-    if job is None:
+    if job is None and (chief := observed.jobs.get(0)) is not None and chief.finished:
+        state = State.SUCCEEDED if chief.succeeded else State.FAILED
+        yield state, Reason.RUN_ENDED, "it was away when the run ended"
+    elif job is None:
         state = State.SUBMITTING if observed.progress is None else State.WAITING
         yield state, Reason.JOB_MISSING, "its Job is not there"
     elif job.suspended:

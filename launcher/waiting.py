@@ -101,6 +101,7 @@ class Followed:
     ) -> int:
         """Follows the run until it has ended or is stopped, and heals it.
 
+        Of a run that has ended it lets no Job go on that nobody would look after any more.
         A server that doesn't answer for a while is waited for, once it has answered.
 
         Args:
@@ -121,7 +122,7 @@ class Followed:
                 answered, complained = True, False
                 now = self.status_of(observed)
                 on_status(now)
-                if now.state.is_final:
+                if now.state.is_final and not self._has_more_to_end(observed):
                     return exit_code(now)
             except NoSuchRunError:
                 self.tell(f"run {self.plan.name} was deleted")
@@ -135,6 +136,12 @@ class Followed:
             if timeout is not None and self.clock.monotonic() - began >= timeout:
                 return ExitCode.INCOMPLETE
             self.clock.sleep(BUSY_SECONDS if busy else POLL_SECONDS)
+
+    def _has_more_to_end(self, observed: Observed) -> bool:
+        """Whether Jobs of an ended run go on, which somebody has to look after."""
+        chief = observed.jobs.get(0)
+        ended = chief is not None and chief.finished
+        return ended and self._may_heal and any(not job.finished for job in observed.jobs.values())
 
     def stop(self) -> RunStatus:
         """Suspends the run, and waits until no pod is left; what it reached is kept at worker 0's Job."""

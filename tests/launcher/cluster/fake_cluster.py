@@ -172,6 +172,7 @@ class FakeCluster:
                 "status": "True",
                 "reason": reason,
                 "message": reason and f"because of {reason}",
+                "lastTransitionTime": stamp(self.now),
             }
         ]
 

@@ -221,6 +221,16 @@ def test_an_ended_run_keeps_its_last_word_once() -> None:
     cluster.finish_job(RUN, 0, "Complete")
     cluster.remove_pod(pod_of(cluster, 1))
     kept = KeepResult(JOBS[0], uid(cluster, 0), last_word(weights_digest="abc"))
-    assert decided(cluster) == [kept]
+    assert decided(cluster, now=START + 30) == [kept]
     cluster.objects["Job", JOBS[0]]["metadata"]["annotations"][naming.RESULT] = kept.message
-    assert decided(cluster) == []
+    assert decided(cluster, now=START + 59) == []
+
+
+@pytest.mark.parametrize("condition", ["Complete", "Failed"])
+def test_a_worker_that_was_away_when_the_run_ended_is_waited_for_and_then_ended(condition: str) -> None:
+    cluster = submitted()
+    cluster.finish_job(RUN, 0, condition)
+    assert decided(cluster, now=START + 59) == []
+    assert decided(cluster, now=START + 60) == [deletion(cluster, 1, Reason.RUN_ENDED)]
+    cluster.finish_job(RUN, 1, "Complete")
+    assert decided(cluster, now=START + 60) == []

@@ -117,7 +117,8 @@ def test_logs_are_merged_and_prefixed(verbs: Verbs) -> None:
 
 def end(cluster: FakeCluster, code: int, **more: object) -> None:
     cluster.end_pod(pod_of(cluster, 0), code, last_word(code, **more))
-    cluster.finish_job(RUN, 0, "Failed" if code else "Complete")
+    for worker in range(2):
+        cluster.finish_job(RUN, worker, "Failed" if code else "Complete")
 
 
 def test_wait_tells_how_it_ended(verbs: Verbs) -> None:

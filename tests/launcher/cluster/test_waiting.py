@@ -7,7 +7,7 @@ import pytest
 from launcher import naming
 from launcher.kube import CONFIG_MAP, JOB, POD, SERVICE, ForbiddenError, UnreachableError
 from launcher.observing import NoSuchRunError, find_run
-from launcher.reasons import State
+from launcher.reasons import Reason, State
 from launcher.run_deletion import DirectoryNotDeletedError, delete, delete_directory
 from launcher.run_status import RunStatus
 from launcher.submission import is_complete, objects_of, submit
@@ -54,6 +54,11 @@ def later(cluster: FakeCluster) -> None:
 
 
 def finish(cluster: FakeCluster) -> None:
+    finish_worker_0(cluster)
+    cluster.finish_job(RUN, 1, "Complete")
+
+
+def finish_worker_0(cluster: FakeCluster) -> None:
     cluster.end_pod(pod_of(cluster, 0), 0, last_word(weights_digest="abc"))
     cluster.finish_job(RUN, 0, "Complete")
 
@@ -61,7 +66,8 @@ def finish(cluster: FakeCluster) -> None:
 def fail(code: int) -> Step:
     def step(cluster: FakeCluster) -> None:
         cluster.end_pod(pod_of(cluster, 0), code, last_word(code))
-        cluster.finish_job(RUN, 0, "Failed", "PodFailurePolicy")
+        for worker in range(2):
+            cluster.finish_job(RUN, worker, "Failed", "PodFailurePolicy")
 
     return step
 
@@ -113,6 +119,26 @@ def test_wait_keeps_the_last_word_at_worker_0s_job() -> None:
     assert cluster.objects["Job", JOBS[0]]["metadata"]["annotations"][naming.RESULT] == last_word(
         weights_digest="abc"
     )
+
+
+def test_waiting_lasts_until_the_other_jobs_have_ended_too() -> None:
+    cluster = submitted()
+    world = World(cluster, finish_worker_0, nothing, lambda cluster: cluster.finish_job(RUN, 1, "Complete"))
+    assert world.followed().wait() == 0
+    assert world.told == []
+
+
+def test_a_worker_that_stays_away_after_the_end_is_given_up() -> None:
+    cluster = submitted()
+    world = World(
+        cluster, finish_worker_0, lambda cluster: cluster.remove_pod(pod_of(cluster, 1)), later, nothing
+    )
+    assert world.followed().wait() == 0
+    assert cluster.names(JOB) == [JOBS[0]]
+    assert world.told == ["worker 1: its Job is deleted, it was away when the run ended"]
+    now = world.followed()
+    seen = now.status_of(now.observer.observe())
+    assert (seen.state, seen.workers[1].reason) == (State.SUCCEEDED, Reason.RUN_ENDED)
 
 
 def test_wait_ends_with_75_when_its_time_is_over() -> None:
