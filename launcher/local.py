@@ -121,6 +121,7 @@ class _Supervisors:
         self._group = Group(len(plan.addresses), plan.frozen_seconds)
         self._log = RestartLog(len(plan.addresses))
         self._running: dict[int, WorkerProcess] = {}
+        self._killed: set[int] = set()
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> "_Supervisors":
@@ -212,7 +213,10 @@ class _Supervisors:
         end_orphans({each.pid for each in self._running.values()})
         now = time.monotonic()
         if self._group.exited(process.worker, status, now) is not None:
-            restart = self._log.supervisor_exited(process.worker, exit_text(status), now)
+            frozen = process.worker in self._killed
+            how = "was frozen, and was killed" if frozen else exit_text(status)
+            self._killed.discard(process.worker)
+            restart = self._log.supervisor_exited(process.worker, how, now)
             if restart is not None:
                 self._view.interrupted(restart)
 
@@ -221,6 +225,7 @@ class _Supervisors:
             waited = f"{self._plan.frozen_seconds:g} s"
             self._view.line(worker, f"its supervisor has said nothing for {waited} and is killed")
             self._running[worker].kill()
+            self._killed.add(worker)
 
     def _take_leave(self, process: WorkerProcess) -> None:
         del self._running[process.worker]

@@ -267,5 +267,5 @@ class RunSaves:
                 seconds,
                 state.steps,
             )
-        self._saved = replace(state)
+        self._saved, self._last_save = replace(state), time.monotonic()
         self._next_ticket = state.tickets + tickets_until_save(0.0, None)

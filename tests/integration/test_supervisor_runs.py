@@ -54,7 +54,6 @@ def test_a_killed_training_process_costs_one_attempt_and_no_state(tmp_path: Path
     left = [steps_begun(run, who)[0] for who in (0, 1)]
     assert abs(left[0] - left[1]) <= 1
     assert min(left) >= 3
-    assert seconds < 2
     print(f"killed to next attempt: {seconds:.3f} s")
 
 
