@@ -12,6 +12,9 @@ from tests.cluster.kubectl import Kubectl
 NAMESPACE = "perdure-test-saboteur"
 _LABEL = "perdure-test-saboteur"
 
+FREEZE_SECONDS = 300
+"""How long a file may take to appear."""
+
 # Runs on the node. Processes are known by the container's id in their cgroups' names.
 _LIBRARY = """
 import os, signal, sys, time
@@ -58,8 +61,9 @@ _FREEZE_ONCE_THERE = """
 victim = first(sys.argv[1])
 path = f"/proc/{first(sys.argv[2])}/root/{sys.argv[3]}"
 print("waiting", flush=True)
+# Between the commit and the last exit lie tens of milliseconds; looking all the time would slow the run down.
 while not os.path.exists(path):
-    pass
+    time.sleep(0.001)
 os.kill(victim, signal.SIGSTOP)
 print(time.time())
 """
@@ -112,9 +116,10 @@ class Saboteur:
             When, in seconds since 1970.
         """
         assert pod["spec"]["nodeName"] == beside["spec"]["nodeName"]
-        return self._run(pod, _FREEZE_ONCE_THERE, container_id(pod), container_id(beside), path)
+        containers = container_id(pod), container_id(beside)
+        return self._run(pod, _FREEZE_ONCE_THERE, *containers, path, seconds=FREEZE_SECONDS)
 
-    def _run(self, pod: dict[str, Any], script: str, *arguments: str) -> float:
+    def _run(self, pod: dict[str, Any], script: str, *arguments: str, seconds: float = 120) -> float:
         node = pod["spec"]["nodeName"]
         own = next(
             each
@@ -122,7 +127,9 @@ class Saboteur:
             if each["spec"]["nodeName"] == node and each["status"]["phase"] == "Running"
         )
         command = ["python3.13", "-c", _LIBRARY + script, *arguments]
-        output = self.admin.run("exec", own["metadata"]["name"], "--", *command)
+        # Ended on the node too when nobody waits any more.
+        limit = ["timeout", f"{seconds:g}"]
+        output = self.admin.run("exec", own["metadata"]["name"], "--", *limit, *command, seconds=seconds + 30)
         return float(output.split()[-1])
 
 

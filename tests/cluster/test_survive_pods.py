@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster.disruptions import Disruptor, PodHistory
-from tests.cluster.saboteur import Saboteur
+from tests.cluster.saboteur import FREEZE_SECONDS, Saboteur
 from tests.cluster.training_runs import Team, TrainingRun
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
@@ -103,7 +103,7 @@ def test_a_worker_that_is_gone_between_the_result_and_its_last_exit_ends_well(
     )
     with PodHistory(team.admin, run.selector) as history:
         watcher.start()
-        watcher.join(120)
+        watcher.join(FREEZE_SECONDS + 30)
         assert frozen, "no result appeared"
         # It cannot hear that the run has finished; its process 1 ends with SIGKILL.
         team.user.run("delete", "pod", worker["metadata"]["name"], "--grace-period=1", "--wait=false")
