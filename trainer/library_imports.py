@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence, Set
 from functools import cache
-from importlib.machinery import ModuleSpec
+from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
 from pathlib import Path
 
 import keras
@@ -76,9 +76,10 @@ def _imported_since(known: Set[str], folder: Path) -> Iterator[LibraryModule]:
         # A module of another name in its place, or none, was put there by code that will do so again.
         if name in known or not isinstance(spec, ModuleSpec) or spec.name != name:
             continue
-        places = _places(spec)
-        if not name.startswith(PACKAGE_PREFIX) and not any(_lies_in(folder, place) for place in places):
-            yield LibraryModule(name, places)
+        if name.startswith(PACKAGE_PREFIX) or not _is_importable(name.partition(".")[0]):
+            continue
+        if not any(_lies_in(folder, place) for place in _places(spec)):
+            yield LibraryModule(name, _places(spec))
 
 
 def _is_found_there(module: LibraryModule) -> bool:
@@ -99,6 +100,12 @@ def _places(spec: ModuleSpec) -> tuple[str, ...]:
 
 def _lies_in(folder: Path, place: str) -> bool:
     return os.path.isabs(place) and _real_directory(os.path.dirname(place)).is_relative_to(folder)
+
+
+@cache
+def _is_importable(top: str) -> bool:
+    # What TensorFlow's AutoGraph generates lies in no folder that is searched, and in no other process.
+    return any(finder.find_spec(top) is not None for finder in (BuiltinImporter, FrozenImporter, PathFinder))
 
 
 @cache

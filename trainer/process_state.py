@@ -47,7 +47,7 @@ def process_state() -> State:
         "signal handlers": {number: signal.getsignal(number) for number in signal.valid_signals()},
         "threads": {thread.ident for thread in threading.enumerate()},
         "which cores are used": _cores(),
-        "the interpreter's limits": (sys.getrecursionlimit(), sys.getswitchinterval(), gc.get_threshold()),
+        "the interpreter's limits": (sys.getrecursionlimit(), gc.get_threshold()),
         "garbage collection": gc.isenabled(),
         "import hooks": tuple(map(id, sys.meta_path)),
         "what happens to exceptions": (sys.excepthook, threading.excepthook, sys.unraisablehook),
