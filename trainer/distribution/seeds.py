@@ -36,7 +36,7 @@ def spread_seeds(strategy: tf.distribute.Strategy, model: Any) -> None:
 
 
 def _shift(state: tf.Variable, number: int) -> None:
-    seed = state.numpy().astype(np.int64) + [number * _SPREAD & 0xFFFFFFFF, 0]
+    seed = np.add(state.numpy(), [number * _SPREAD & 0xFFFFFFFF, 0], dtype=np.int64)
     # 31 bits fit the state's type, whether it has a sign or not.
     shifted = (seed & 0x7FFFFFFF).astype(state.dtype.as_numpy_dtype)
     # To this device's copy itself: an assignment to the distributed variable would reach the others too.
