@@ -27,8 +27,6 @@ from trainer.contract.messages import AttemptEnded, AttemptStarted, Message
 EXPERIMENT = ROOT / "experiments" / "digits"
 WORKERS = 2
 _SETTINGS = (f"workers={WORKERS}", "training.epochs=1000000", "callbacks.early_stopping=false")
-# Between the readiness of the standbys and a kill: training runs as ever.
-_CALM_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -119,11 +117,10 @@ class _Shooter(threading.Thread):
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _wait_for_standbys(self) -> None:
-        wait_for(lambda: len(self._timelines.warm()) == WORKERS, "the standbys")
-        time.sleep(_CALM_SECONDS)
+        wait_for(lambda: len(self._timelines.ready()) == WORKERS, "the standbys")
 
     def _kill(self, attempt: int, starts: Sequence[Start], victim: int) -> Kill:
-        standbys = len(self._timelines.warm())
+        standbys = len(self._timelines.ready())
         killed = time.monotonic()
         os.kill(starts[victim].pid, signal.SIGKILL)
         following = self._starts(attempt + 1)

@@ -24,6 +24,8 @@ FIRST_STEP = "first step"
 """The part that is noted once the first step is known to be completed."""
 IMPORT = "import"
 """The part in which a process imports what it needs; behind it, a standby is warm."""
+IMPORT_AHEAD = "import ahead"
+"""The part in which a standby imports what the experiment needs."""
 
 _STEPS = struct.Struct("=q")
 _DEADLINE_SECONDS = 120.0
@@ -108,12 +110,12 @@ class Timelines:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def warm(self) -> list[int]:
-        """Living processes that have imported everything and have nothing to do yet."""
+    def ready(self) -> list[int]:
+        """Living processes that have imported everything, ahead too, and have nothing to do yet."""
         return [
             pid
             for pid, notes in self._all().items()
-            if IMPORT in notes and ASSIGNED not in notes and _lives(pid)
+            if IMPORT_AHEAD in notes and ASSIGNED not in notes and _lives(pid)
         ]
 
     def starts(self, attempt: int, workers: int) -> tuple[Start, ...] | None:

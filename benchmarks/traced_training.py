@@ -4,7 +4,7 @@ import importlib
 import sys
 from typing import Any
 
-from benchmarks.timeline import ASSIGNED, FIRST_STEP, GOES_ON, IMPORT, Timeline
+from benchmarks.timeline import ASSIGNED, FIRST_STEP, GOES_ON, IMPORT, IMPORT_AHEAD, Timeline
 from trainer import training_process
 from trainer.contract.position import Phase
 from trainer.control import Control
@@ -75,6 +75,7 @@ def main() -> int:
         return work(assignment, control)
 
     training_process._prepare = prepared
+    training_process._import_ahead = timeline.timed(IMPORT_AHEAD, training_process._import_ahead)
     training_process._work = assigned
     return training_process.main()
 

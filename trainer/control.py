@@ -78,6 +78,7 @@ class Control:
         self._acting: _Round | None = None
         self.cut_short = False
         self._last: tuple[float, Position | None] = (float("-inf"), None)
+        self._at_first: Callable[[], Message] | None = None
         self._doing: Phase = Phase.BUILDING
         threading.Thread(target=self._listen, name="control", daemon=True).start()
 
@@ -115,6 +116,10 @@ class Control:
             self._say_what_is_done_now()
             self.send(Saved(self._attempt, acting.id, step))
 
+    def say_at_first_completed(self, message: Callable[[], Message]) -> None:
+        """Has `message` made and sent once the first ticket is known to be done."""
+        self._at_first = message
+
     def completed(self, position: Position) -> None:
         """Reports a ticket that is known to be done, unless one of its phase was reported just before."""
         now = self._clock()
@@ -123,6 +128,9 @@ class Control:
             return
         self._last = (now, position)
         self._report(position)
+        if self._at_first is not None:
+            message, self._at_first = self._at_first, None
+            self.send(message())
 
     def send(self, message: Message) -> None:
         """Sends a message; one that nobody is there to read is dropped: the process is about to be ended."""

@@ -59,5 +59,8 @@ def batch_logs(strategy: Any, metrics: Metrics, step: ReplicaStep, outputs: Any)
 
 def logs_by_itself(step: ReplicaStep, metrics: Metrics) -> bool:
     """Whether a step logs something else than the model's metrics, which keep their own state."""
+    # To ask for the names is to trace how the metrics are read.
+    if step.logs_metrics:
+        return False
     names = step.log_names
     return bool(names) and names != metrics.names

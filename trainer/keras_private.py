@@ -10,11 +10,15 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common import global_state
 from keras.src.losses import loss as loss_module
 from keras.src.trainers.data_adapters import get_data_adapter
+from tensorflow.python.eager import context as eager_context
 
 CHECKED_KERAS = ("3.15.1", "3.16")
 CHECKED_TENSORFLOW = ("2.21.0", "2.22")
+
+_PLAIN = (bool, int, float, str, list, dict, type(None))
 
 _MODEL_NAMES = (
     "_symbolic_build",
@@ -51,9 +55,34 @@ def missing_names() -> list[str]:
         (keras.callbacks.TensorBoard(), ("_writers",)),
         (keras.metrics.Accuracy(), ("_direction",)),
         (loss_module, ("scale_loss_for_distribution", "unscale_loss_for_distribution")),
+        (global_state, ("GLOBAL_STATE_TRACKER", "GLOBAL_SETTINGS_TRACKER")),
+        (eager_context.context(), ("_context_handle", "_seed", "_intra_op_parallelism_threads")),
         (tf.distribute.get_strategy().extended, ("call_for_each_replica", "update")),
     ]
     return [f"{owner!r}.{name}" for owner, names in expected for name in names if not hasattr(owner, name)]
+
+
+def tensorflow_settings() -> dict[str, str]:
+    """All settings of TensorFlow, and whether it has opened its devices, in a form to compare."""
+    found = vars(eager_context.context())
+    opened = found["_context_handle"] is not None
+    values = {name: value for name, value in found.items() if isinstance(value, _PLAIN)}
+    return {name: repr(value) for name, value in values.items()} | {"opened": str(opened)}
+
+
+def keras_settings() -> tuple[Any, ...]:
+    """What code may set in Keras, to compare."""
+    config = keras.config
+    floats = config.floatx()
+    # Keras makes the default policy only when something asks for it.
+    policy = getattr(global_state.GLOBAL_STATE_TRACKER, "dtype_policy", None)
+    return (floats, policy.name if policy else floats, config.epsilon(), config.image_data_format())
+
+
+def keras_state() -> dict[str, str]:
+    """All that Keras keeps for the process, such as how many names it has given, to compare."""
+    kept = (global_state.GLOBAL_STATE_TRACKER, global_state.GLOBAL_SETTINGS_TRACKER)
+    return {name: repr(value) for each in kept for name, value in vars(each).items()}
 
 
 def build_symbolically(model: Any, batch: Any) -> None:

@@ -95,6 +95,13 @@ class ReplicaStep:
         outputs = getattr(self._single, "structured_outputs", None)
         return frozenset(outputs) if isinstance(outputs, dict) else None
 
+    @property
+    def logs_metrics(self) -> bool:
+        """Whether the method is Keras's own, which logs the model's metrics."""
+        own = (keras.Model.train_step, keras.Model.test_step)
+        reads = getattr(self._model.get_metrics_result, "__func__", None)
+        return getattr(self._method, "__func__", None) in own and reads is keras.Model.get_metrics_result
+
     def _with_gaps(self, steps: Sequence[Step]) -> Any:
         outputs = None
         for step in steps:

@@ -17,7 +17,7 @@ from trainer.progress_bar import ProgressBar
 from trainer.step import Metrics, ReplicaStep, python_values
 from trainer.tickets import FinishRequested, Tickets
 
-# How many executions the host may be ahead of the device.
+# How many executions the host may be ahead of the device; none is before the first is done.
 _RUN_AHEAD = 8
 
 
@@ -49,6 +49,7 @@ class Training:
         self._metrics = Metrics(model, self._strategy)
         self._average = StatisticsAverage(self._strategy, model)
         self._logs_by_itself = logs_by_itself(self._step, self._metrics)
+        self._run_ahead = 0
 
     def run(self, callbacks: Sequence[Any], first: int, epochs: int, verbose: int) -> Any:
         """All epochs from `first` on, or from where the restored state stood; returns the history."""
@@ -88,6 +89,9 @@ class Training:
         restored = self._tickets.restore()
         state = self._tickets.state
         if not restored:
+            if self._validation is not None:
+                # What is wrong with its step shows before the first epoch, and not behind it.
+                self._validation.trace()
             self._first = state.epoch = first
             place = Place.of_epoch(self._source, self._steps_per_epoch, first)
             state.pass_index, state.pass_step = place.pass_index, place.pass_step
@@ -151,8 +155,9 @@ class Training:
                 logs = batch_logs(self._strategy, self._metrics, self._step, outputs)
                 self._hooks.batch("on_train_batch_end", first - 1, logs)
             pending.append((position, outputs))
-            if len(pending) > _RUN_AHEAD:
+            if len(pending) > self._run_ahead:
                 self._wait_for(*pending.popleft())
+                self._run_ahead = _RUN_AHEAD
             self._bar.step(len(steps))
             if stop_early or (self._stopped() if self._every_batch else self._stopped_alone()):
                 break

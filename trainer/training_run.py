@@ -17,7 +17,7 @@ from trainer.callbacks import BestModels, EarlyStopping, build_callbacks
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.messages import Assignment, Committed, Ready
+from trainer.contract.messages import Assignment, Committed, Imported, Ready
 from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
@@ -25,6 +25,7 @@ from trainer.control import Control
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
+from trainer.library_imports import LibraryImports
 from trainer.loop_state import LoopState
 from trainer.run_saves import Listener, Run, RunSaves
 from trainer.storage import AlreadyExistsError, open_store
@@ -53,6 +54,8 @@ def train(
         Exception: Whatever the experiment's code raises.
     """
     spec, folder, run = experiment.spec, Path(assignment.folder), RunDirectory(assignment.run_directory)
+    imports = LibraryImports(folder)
+    control.say_at_first_completed(lambda: Imported(imports.found()))
     _pin(spec.training, threads)
     strategy = create_strategy()
     topology = Topology.of(strategy)

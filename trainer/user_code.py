@@ -24,6 +24,9 @@ from typing import Any
 
 VARIABLE = "PERDURE_EXPERIMENT_FOLDER"
 
+PACKAGE_PREFIX = "perdure_experiment_"
+"""What the names of all experiments' packages begin with."""
+
 
 class UserCodeError(Exception):
     """A reference such as `model.py:build` leads nowhere; the message says what is wrong and where."""
@@ -32,7 +35,7 @@ class UserCodeError(Exception):
 def package_name(folder: Path) -> str:
     """Names the package that stands for an experiment's folder."""
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:10]
-    return f"perdure_experiment_{re.sub(r'[^A-Za-z0-9]', '_', folder.name)}_{digest}"
+    return f"{PACKAGE_PREFIX}{re.sub(r'[^A-Za-z0-9]', '_', folder.name)}_{digest}"
 
 
 class _ScopedLoader(SourceFileLoader):

@@ -1,9 +1,9 @@
 """What a supervisor says to its training process, and to whoever started it: JSON, one message a line.
 
 Each pair uses one stream socket that the started process inherits. A training process is told to `Prepare`,
-then what to do by an `Assignment`; from then on it reports. Without an `Assignment` it waits: a standby. The
-end of the stream means that the other side is gone. What supervisors say to each other is in
-`trainer.contract.link_messages`.
+then what to do by an `Assignment`; from then on it reports. Without an `Assignment` it waits: a standby,
+which may be told to `ImportAhead` meanwhile. The end of the stream means that the other side is gone. What
+supervisors say to each other is in `trainer.contract.link_messages`.
 """
 
 import json
@@ -86,6 +86,32 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class LibraryModule:
+    """A module that an experiment imports and that is not its own.
+
+    Attributes:
+        name: Its full name.
+        places: Where it was found: its file, and the folders of a package.
+    """
+
+    name: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImportAhead:
+    """Told to a standby that waits: import these, unless the assignment comes first.
+
+    Attributes:
+        modules: In the order in which to import them.
+        seed: The training's.
+    """
+
+    modules: tuple[LibraryModule, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
 class Hold:
     """Begin no further ticket, and tell at once how many have begun.
 
@@ -130,6 +156,31 @@ class Warm:
     """A standby has imported everything."""
 
     pid: int
+
+
+@dataclass(frozen=True)
+class ImportedAhead:
+    """A standby has done with `ImportAhead`.
+
+    Attributes:
+        pid: Its process id.
+        changed: What the imports have changed beside the modules. Where there is anything, the process ends
+            itself: a training in it could differ from others.
+    """
+
+    pid: int
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The first step is done, and so is what the experiment imports for it.
+
+    Attributes:
+        modules: The libraries' modules, in the order of their imports; for `ImportAhead`.
+    """
+
+    modules: tuple[LibraryModule, ...]
 
 
 @dataclass(frozen=True)
@@ -401,8 +452,9 @@ class Ended:
 
 
 Message = (
-    Assignment | Prepare | Hold | Release | Leave | Started | Warm | Ready | Progress | LeftOff
-    | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished | Failed
+    Assignment | Prepare | ImportAhead | Hold | Release | Leave | Started | Warm | ImportedAhead | Imported
+    | Ready | Progress | LeftOff | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished
+    | Failed
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 

@@ -10,6 +10,9 @@ import tensorflow as tf
 
 from trainer.distribution.strategy import Topology
 
+# What workers may send in vain so that one function less has to be traced.
+_SMALL_BYTES = 1 << 20
+
 
 def gather_objects(strategy: tf.distribute.Strategy, value: Any) -> list[Any]:
     """The JSON-able `value` of every worker, in the order of the workers."""
@@ -49,12 +52,15 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
     """Whether `flag` is true on any worker; the same answer on all."""
     if Topology.of(strategy).workers == 1:
         return flag
-    return bool(_sum_once(strategy, np.asarray([flag], np.int32))[0])
+    return bool(_all_gather(strategy, np.asarray([flag])).any())
 
 
 def _broadcast(strategy: tf.distribute.Strategy, array: np.ndarray, is_chief: bool) -> np.ndarray:
-    # A sum of bit patterns in which all but one are zero keeps every bit; a sum of floats loses -0.0.
     array = np.asarray(array)
+    if array.nbytes * Topology.of(strategy).workers <= _SMALL_BYTES:
+        chiefs: np.ndarray = _all_gather(strategy, array[np.newaxis])[0]
+        return chiefs
+    # A sum of bit patterns in which all but one are zero keeps every bit; a sum of floats loses -0.0.
     words = _as_words(array)
     summed = _sum_once(strategy, words if is_chief else np.zeros_like(words))
     return np.frombuffer(summed.tobytes()[: array.nbytes], array.dtype).reshape(array.shape).copy()

@@ -3,6 +3,7 @@
 from typing import Any
 from weakref import WeakSet
 
+import numpy as np
 import tensorflow as tf
 
 from trainer.distribution.strategy import Topology
@@ -26,16 +27,18 @@ def spread_seeds(strategy: tf.distribute.Strategy, model: Any) -> None:
     if Topology.of(strategy).replicas == 1 or model in _spread:
         return
     _spread.add(model)
-    states = [v.value for v in seed_generator_states(model)]
+    replica_ids = Topology.of(strategy).replica_ids
+    for state in seed_generator_states(model):
+        copies = strategy.experimental_local_results(state.value)
+        for number, copy in zip(replica_ids, copies, strict=True):
+            if number:
+                _shift(copy, number)
 
-    def replica() -> None:
-        number = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
-        shift = tf.bitwise.bitwise_and(number * _SPREAD, tf.constant(0xFFFFFFFF, tf.int64))
-        for state in states:
-            seed = tf.cast(state, tf.int64) + tf.stack([shift, tf.zeros_like(shift)])
-            # 31 bits fit the state's type, whether it has a sign or not.
-            shifted = tf.cast(tf.bitwise.bitwise_and(seed, tf.constant(0x7FFFFFFF, tf.int64)), state.dtype)
-            state.assign(tf.where(tf.equal(number, 0), tf.convert_to_tensor(state), shifted))
 
-    if states:
-        strategy.run(tf.function(replica))
+def _shift(state: tf.Variable, number: int) -> None:
+    seed = np.add(state.numpy(), [number * _SPREAD & 0xFFFFFFFF, 0], dtype=np.int64)
+    # 31 bits fit the state's type, whether it has a sign or not.
+    shifted = (seed & 0x7FFFFFFF).astype(state.dtype.as_numpy_dtype)
+    # To this device's copy itself: an assignment to the distributed variable would reach the others too.
+    with tf.device(state.device):
+        state.assign(tf.constant(shifted))

@@ -30,6 +30,8 @@ class ChildProcess:
         pid: Process id, and id of its process group and session.
         status: Exit code, or minus the signal that killed it; None while it lives.
         warm: Whether it has said that it has imported everything.
+        importing: Whether it imports libraries ahead, as far as is known.
+        unfit: Whether it has said that it must not be used for a training.
         frozen_since: When it was stopped (SIGSTOP); None while it runs.
         last_ticket: Where it notes the ticket that it began last.
     """
@@ -51,6 +53,8 @@ class ChildProcess:
         """
         self.status: int | None = None
         self.warm = False
+        self.importing = False
+        self.unfit = False
         self.frozen_since: float | None = None
         self.last_ticket = LastTicket.create()
         ours, theirs = socket.socketpair()

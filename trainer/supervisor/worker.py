@@ -6,7 +6,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trainer.contract.messages import Assignment, LeftOff, Message, Prepare, Progress, Supervise, Warm
+from trainer.contract.messages import (
+    Assignment,
+    ImportAhead,
+    Imported,
+    ImportedAhead,
+    LeftOff,
+    LibraryModule,
+    Message,
+    Prepare,
+    Progress,
+    Supervise,
+    Warm,
+)
 from trainer.contract.position import Phase
 from trainer.supervisor.processes import ChildProcess, Children
 from trainer.threads import thread_count
@@ -25,6 +37,10 @@ def training_command() -> list[str]:
 
 class WorkerProcesses:
     """One training process at a time, and one standby that takes its place in milliseconds.
+
+    A standby that waits imports the libraries that a training process before it told the experiment to need.
+    One that says that this was not harmless ends itself, whether it has been given an attempt meanwhile or
+    not; the next ones do without.
 
     A new standby is started only once the training process trains, so that its import, seconds of computing,
     does not delay the restart it follows.
@@ -56,41 +72,41 @@ class WorkerProcesses:
         self._training: ChildProcess | None = None
         self._standby: ChildProcess | None = None
         self._standby_failures = 0
+        self._libraries: dict[LibraryModule, None] = {}
+        self._may_import_ahead = True
+        self._assignment: Assignment | None = None
         self._held_port: socket.socket | None = None
         self._closing = False
         training = plan.experiment["spec"]["training"]
         cores = os.cpu_count() or 1
+        self._seed = training.get("seed", 0)
         self._threads = plan.threads or thread_count(training.get("threads", "auto"), cores, plan.workers)
-        self._environment = _environment(environment, training.get("seed", 0), plan.devices)
+        self._environment = _environment(environment, self._seed, plan.devices)
 
     def prepare(self) -> None:
         """Starts a standby, unless there is one."""
         if self._standby is None and not self._closing and self._standby_failures < _STANDBY_TRIES:
             self._standby = self._children.start(self._command, self._environment, self._hear)
             self._standby.tell(Prepare(self._threads, self._standby.last_ticket.descriptor))
+            self._have_imported_ahead()
 
     def start(self, attempt: int, addresses: tuple[str, ...]) -> None:
         """Makes the standby the training process of an attempt; it may still have to import."""
-        # Whatever failed before: an attempt needs a process, and its failure is reported with its cause.
-        self._standby_failures = 0
-        self.prepare()
-        self._training, self._standby = self._standby, None
         plan = self._plan
-        self._tell(
-            Assignment(
-                folder=plan.folder,
-                experiment=plan.experiment,
-                run=plan.run,
-                run_directory=plan.run_directory,
-                worker=plan.worker,
-                workers=plan.workers,
-                attempt=attempt,
-                addresses=addresses,
-                resume=True,
-                digest=plan.digest,
-                threads=plan.threads,
-            )
+        self._assignment = Assignment(
+            folder=plan.folder,
+            experiment=plan.experiment,
+            run=plan.run,
+            run_directory=plan.run_directory,
+            worker=plan.worker,
+            workers=plan.workers,
+            attempt=attempt,
+            addresses=addresses,
+            resume=True,
+            digest=plan.digest,
+            threads=plan.threads,
         )
+        self._assign(self._assignment)
 
     def tell(self, message: Message) -> None:
         """Sends a message to the training process, if there is one."""
@@ -98,6 +114,7 @@ class WorkerProcesses:
 
     def kill(self) -> None:
         """Kills the training process and all it started; `died` is called once they are buried."""
+        self._assignment = None
         if self._training is not None:
             self._training.kill()
 
@@ -114,6 +131,7 @@ class WorkerProcesses:
     def close(self) -> None:
         """Kills everything; call `look` until `empty`."""
         self._closing = True
+        self._assignment = None
         self._children.kill_all()
         if self._held_port is not None:
             self._held_port.close()
@@ -138,6 +156,18 @@ class WorkerProcesses:
             port = self._held_port.getsockname()[1]
         return f"[{plan.host}]:{port}" if ":" in plan.host else f"{plan.host}:{port}"
 
+    def _assign(self, assignment: Assignment) -> None:
+        # Whatever failed before: an attempt needs a process, and its failure is reported with its cause.
+        self._standby_failures = 0
+        self.prepare()
+        self._training, self._standby = self._standby, None
+        self._tell(assignment)
+
+    def _have_imported_ahead(self) -> None:
+        if self._standby is not None and self._libraries and self._may_import_ahead:
+            self._standby.importing = True
+            self._standby.tell(ImportAhead(tuple(self._libraries), self._seed))
+
     def _tell(self, message: Message) -> None:
         if self._training is not None:
             self._training.tell(message)
@@ -146,14 +176,32 @@ class WorkerProcesses:
         if isinstance(message, Warm):
             child.warm = True
             self._standby_failures = 0
+        if isinstance(message, ImportedAhead):
+            child.importing = False
+            child.unfit = bool(message.changed)
         if child is not self._training:
+            return
+        if isinstance(message, Imported):
+            self._learn(message)
             return
         if isinstance(message, Progress) and message.phase != Phase.BUILDING:
             self.prepare()
         self._said(message)
 
+    def _learn(self, message: Imported) -> None:
+        known = len(self._libraries)
+        # Added to the known ones: a process tells nothing of what it was given ahead.
+        self._libraries |= dict.fromkeys(message.modules)
+        if len(self._libraries) > known:
+            self._have_imported_ahead()
+
     def _child_died(self, child: ChildProcess) -> None:
-        if child is self._training:
+        if child.importing or child.unfit:
+            self._may_import_ahead = False
+        if child is self._training and child.unfit and self._assignment is not None:
+            # It has done nothing of the attempt, which can begin with another process.
+            self._assign(self._assignment)
+        elif child is self._training:
             self._training = None
             assert child.status is not None
             if (place := child.last_ticket.position) is not None:

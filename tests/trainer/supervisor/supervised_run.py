@@ -41,12 +41,14 @@ class SupervisedRun:
 
     Attributes:
         program: What starts a supervisor.
+        libraries: Folder in which a training process finds modules beside the installed ones, if any.
         patience: Seconds that something is waited for, unless told otherwise.
         heard: (seconds, worker, message), in the order heard.
         exits: (worker, exit status), in order.
     """
 
     program = (sys.executable, str(Path(__file__).with_name("fake_supervisor.py")))
+    libraries: Path | None = None
     patience = 30.0
 
     def __init__(self, directory: Path, workers: int, restart: bool = True, **parameters: Any) -> None:
@@ -90,7 +92,7 @@ class SupervisedRun:
                 str(os.getpid()),
             ],
             pass_fds=(theirs.fileno(),),
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, filter(None, (ROOT, self.libraries))))},
             start_new_session=True,
         )
         theirs.close()
