@@ -136,7 +136,7 @@ def write_attempt(directory: Path, seconds: float, leader_lost: bool) -> None:
     manifest = {"step": 20, "state": chain(20), "manifest": {"time": now}}
     files = {
         "attempts/1/taken": json.dumps({"time": now - seconds}).encode(),
-        "checkpoints/20-1/manifest.json": json.dumps(manifest).encode(),
+        "checkpoints/20-20-1/manifest.json": json.dumps(manifest).encode(),
     }
     if not leader_lost:
         files["attempts/1/ended"] = to_json(AttemptRecord(1, CauseKind.STOPPED, seconds=seconds))

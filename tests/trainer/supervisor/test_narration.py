@@ -38,7 +38,7 @@ def test_a_run_that_is_interrupted_once() -> None:
         (3.0, Progress(0, 0, "training", 0)),
         (4.0, Progress(0, 0, "training", 9)),
         (5.0, EpochFinished(0, metrics, 0.001, 1234.5, 1.5)),
-        (6.0, Committed(24, 1, 0.031)),
+        (6.0, Committed(24, 26, 1, 0.031)),
         (7.0, Held(1, 1, 3)),
         (8.0, AttemptEnded(1, "disruption", 1, "killed by SIGKILL")),
         (9.0, AttemptStarted(2)),

@@ -73,7 +73,7 @@ def test_what_changes_is_worth_a_line_at_once_and_each_step_is_not() -> None:
             Progress(0, 0, "training", 1),
             BestSoFar((LOSS,)),
             EpochFinished(0, {}, None, 1.0, 1.0),
-            Committed(3, 1),
+            Committed(3, 3, 1),
             AttemptEnded(1, "failure", 0, "x"),
             Ended(0, 70),
         )
