@@ -20,12 +20,13 @@ class RandomState:
     def again(self) -> Iterator[None]:
         """Within, what is drawn is what was drawn from the noted moment on; behind it, nothing was drawn."""
         now = RandomState()
-        self._set()
+        self.bring_back()
         try:
             yield
         finally:
-            now._set()
+            now.bring_back()
 
-    def _set(self) -> None:
+    def bring_back(self) -> None:
+        """Makes it the state of the process."""
         random.setstate(self._python)
         np.random.set_state(self._numpy)

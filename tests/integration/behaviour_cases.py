@@ -353,7 +353,7 @@ def predicted_one_row(context: Context) -> dict[str, Any]:
 
 def digests(context: Context) -> dict[str, Any]:
     """The digest of the weights, and what the workers told each other."""
-    from trainer.distribution import Topology, broadcast_arrays, gather_objects, weights_digest
+    from trainer.distribution import Topology, broadcast_arrays, gather_objects, gather_rows, weights_digest
 
     with context.strategy.scope():
         model = compiled()()
@@ -368,6 +368,14 @@ def digests(context: Context) -> dict[str, Any]:
         "gathered": gather_objects(
             context.strategy, {"worker": context.worker, "text": "x" * context.worker}
         ),
+        # One that fits into the first message, one that does not, and one too large for a sum.
+        "long": [len(each) for each in gather_objects(context.strategy, "ä" * (context.worker * 2000))],
+        "large": [
+            [len(rows), int(rows.sum())]
+            for rows in gather_rows(
+                context.strategy, np.full((100_000 + context.worker, 1), 1 + context.worker)
+            )
+        ],
         "broadcast": broadcast_arrays(context.strategy, arrays),
         "topology": [topology.worker, topology.workers, topology.replicas, topology.local_replicas],
         "is_chief": topology.is_chief,

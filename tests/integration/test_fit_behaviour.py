@@ -177,6 +177,8 @@ def test_workers_agree_on_digests_and_tell_each_other_what_they_have(on_two: Out
     assert len(chief["after"]) == 64
     objects = [{"worker": 0, "text": ""}, {"worker": 1, "text": "x"}]
     assert chief["gathered"] == worker["gathered"] == objects
+    assert chief["long"] == worker["long"] == [0, 2000]
+    assert chief["large"] == worker["large"] == [[100_000, 100_000], [100_001, 200_002]]
     assert chief["broadcast"] == worker["broadcast"] == [[[0.0] * 3] * 2, [0, 1, 2, 3]]
     assert chief["topology"] == [0, 2, 2, 1]
     assert worker["topology"] == [1, 2, 2, 1]

@@ -62,6 +62,7 @@ class BestModels(MonitoringCallback):
         self._writer = writer if writer is not None else BackgroundWriter()
         self._snapshots = snapshots if snapshots is not None else Snapshots()
         self._shadow: ShadowModel | None = None
+        self._is_cloned = False
         # Guards what the writer's thread reads: the versions kept, and the weights not yet written.
         self._lock = threading.Lock()
         self._kept: tuple[Version, ...] = ()
@@ -82,7 +83,7 @@ class BestModels(MonitoringCallback):
         self._snapshots.drop()
         with self._lock:
             self._kept, self._pending = (), {}
-        self._shadow = ShadowModel.of(self.model)
+        self._shadow, self._is_cloned = None, False
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Drops the shared copy of the weights, which are about to change."""
@@ -137,6 +138,9 @@ class BestModels(MonitoringCallback):
         self._submit()
 
     def _submit(self) -> None:
+        # Not when training begins: one that goes on from a checkpoint has no time for it then.
+        if self._pending and not self._is_cloned:
+            self._shadow, self._is_cloned = ShadowModel.of(self.model), True
         if self._shadow is None and self._pending:
             self._write_live()
         self._writer.submit(self.url, self._write_pending, paced=True)

@@ -68,15 +68,11 @@ class TensorBoardLog(StatefulCallback):
         self._buffer: dict[str, list[Scalars]] = {TRAIN: [], VALIDATION: []}
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Starts afresh, and writes the graph."""
+        """Starts afresh."""
         self._batches = 0
         self._buffer = {TRAIN: [], VALIDATION: []}
         self._snapshots.drop()
-        if self.write_graph and type(self.model).__name__ in ("Functional", "Sequential"):
-            summary = event_file.keras_graph(self.model.to_json())
-            now = self._now()
-            name = f"{TRAIN}/events.out.tfevents.{0:010d}.graph"
-            self._submit(name, lambda: [event_file.event(0, now, summary)], now)
+        self._graph_due = self.write_graph and type(self.model).__name__ in ("Functional", "Sequential")
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Keeps the batch's metrics where it is their turn."""
@@ -93,8 +89,14 @@ class TensorBoardLog(StatefulCallback):
             self._buffer[VALIDATION].append((int(read_local(iterations)), self._now(), values))
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Drops the shared copy of the weights, which are about to change."""
+        """Drops the shared copy of the weights, which are about to change; at first, writes the graph."""
         self._snapshots.drop()
+        # Not when training begins: one that goes on in the middle of an epoch has no time for it then.
+        if self._graph_due:
+            self._graph_due = False
+            config, now = self.model.to_json(), self._now()
+            name = f"{TRAIN}/events.out.tfevents.{0:010d}.graph"
+            self._submit(name, lambda: [event_file.event(0, now, event_file.keras_graph(config))], now)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Hands the epoch's scalars and histograms to the writer."""
