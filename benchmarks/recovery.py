@@ -1,6 +1,5 @@
 """From the kill of a training process to the first new step, beside an undisturbed start and tf-keras."""
 
-import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +21,9 @@ _STAGES = (
     ("data, the experiment's load()", "data"),
     ("callbacks, first collective", "agreed seed"),
     ("variables of model and optimizer", "variables"),
+    ("trace of the test step", "test trace"),
     ("trace of the train step", "train trace"),
     ("restore", "restore"),
-    ("trace of the test step, where it comes first", "test trace"),
     ("first step", FIRST_STEP),
 )
 _BUILD_AND_TRACE = ("build", "variables", "test trace", "train trace")
@@ -131,8 +130,8 @@ def _stages(measured: _Measured) -> list[tuple[str, ...]]:
     )
     before = "assigned"
     for name, part in _STAGES:
-        undisturbed = statistics.median(_end(first, part) - _end(first, before) for first in firsts)
-        after = median(lambda _, start, p=part, b=before: _end(start, p) - _end(start, b))  # type: ignore[misc]
+        undisturbed = statistics.median(first.end(part) - first.end(before) for first in firsts)
+        after = median(lambda _, start, p=part, b=before: start.end(p) - start.end(b))  # type: ignore[misc]
         rows.append((name, after, duration(undisturbed)))
         before = part
     whole = statistics.median(_end_of_start(first) - _assigned(first) for first in firsts)
@@ -160,12 +159,6 @@ def _kills(measured: _Measured) -> list[tuple[str, ...]]:
 
 def _assigned(start: Start) -> float:
     return start.end("assigned")
-
-
-def _end(start: Start, part: str) -> float:
-    """When a part ended; one that comes behind the first step took no time before it."""
-    end = start.parts.get(part, (0.0, math.inf))[1]
-    return end if end <= _end_of_start(start) else start.end("restore")
 
 
 def _end_of_start(start: Start) -> float:

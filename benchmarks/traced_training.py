@@ -17,7 +17,7 @@ _PARTS = (
     ("trainer.result", "environment", "environment"),
     ("trainer.loop", "_agreed_seed", "agreed seed"),
     ("trainer.loop", "_prepare", "variables"),
-    ("trainer.evaluation", "Evaluation.trace", "test trace"),
+    ("trainer.evaluation", "Evaluation.__init__", "test trace"),
     ("trainer.training", "Training.__init__", "train trace"),
     ("trainer.run_saves", "RunSaves.restore", "restore"),
 )

@@ -102,8 +102,11 @@ class Control:
             changed, self._doing = self._doing is not position.phase, position.phase
         if acting is not None and acting.action is not None:
             self.send(Reached(self._attempt, acting.id))
+            if acting.action is Action.FINISH:
+                self.cut_short = position.phase is not Phase.TRAIN_END
+                # What follows is what follows the last epoch, and may take as long.
+                self._doing = Phase.TRAIN_END
             self._say_what_is_done_now()
-            self.cut_short = acting.action is Action.FINISH
             return _COMMANDS[acting.action]
         if changed:
             self._say_what_is_done_now()

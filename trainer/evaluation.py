@@ -8,50 +8,31 @@ from trainer.distribution import any_worker
 from trainer.executions import batch_logs, executions, logs_by_itself, phase_logs, walk
 from trainer.hooks import Hooks
 from trainer.progress_bar import ProgressBar
-from trainer.random_state import RandomState
 from trainer.step import Metrics, ReplicaStep, python_values
 from trainer.tickets import Tickets
 
 
 class Evaluation:
-    """A walk over validation data, as often as asked.
-
-    The test step is traced when it is needed, or before: a run that goes on in the middle of an epoch has no
-    time for it at its start. Whenever that is, it meets the random numbers of the start, so that a step that
-    draws some in Python while it is traced becomes the same.
-    """
+    """A walk over validation data, as often as asked."""
 
     def __init__(self, model: Any, source: Source, steps: int | None, tickets: Tickets) -> None:
-        """Traces nothing yet."""
+        """Traces the model's test step."""
         self._model = model
         self._strategy = model.distribute_strategy
         self._source = source
         self._steps = steps
         self._tickets = tickets
         self._per_execution = max(1, model.steps_per_execution or 1)
+        several = self._per_execution > 1
+        self._step = ReplicaStep(
+            model, self._strategy, source.structure, model.test_step, several=several, may_skip=True
+        )
         self._metrics = Metrics(model, self._strategy)
-        self._random_state = RandomState()
-        self._traced: ReplicaStep | None = None
-
-    def trace(self) -> ReplicaStep:
-        """The test step, traced once."""
-        if self._traced is None:
-            model, several = self._model, self._per_execution > 1
-            with self._random_state.again():
-                self._traced = ReplicaStep(
-                    model,
-                    self._strategy,
-                    self._source.structure,
-                    model.test_step,
-                    several=several,
-                    may_skip=True,
-                )
-                self._logs_by_itself = logs_by_itself(self._traced, self._metrics)
-        return self._traced
+        self._logs_by_itself = logs_by_itself(self._step, self._metrics)
 
     def run(self, hooks: Hooks, bar: ProgressBar | None = None) -> dict[str, Any]:
         """The global values over all rows; a collective. Goes on where a restored walk stood."""
-        model, state, step = self._model, self._tickets.state, self.trace()
+        model, state = self._model, self._tickets.state
         every_batch = any_worker(self._strategy, hooks.has_batch_hooks("test"))
         model.stop_evaluating = False
         if not state.validating:
@@ -63,19 +44,19 @@ class Evaluation:
         for steps in executions(walk(self._source, self._steps, first), self._per_execution):
             position = self._tickets.begin(Phase.VALIDATING, first)
             hooks.batch("on_test_batch_begin", first, {})
-            result = step(steps)
+            result = self._step(steps)
             if result is not None:
                 outputs = result
                 state.last = python_values(outputs) if self._logs_by_itself else None
             first += len(steps)
             if every_batch:
-                logs = batch_logs(self._strategy, self._metrics, step, outputs)
+                logs = batch_logs(self._strategy, self._metrics, self._step, outputs)
                 hooks.batch("on_test_batch_end", first - 1, logs)
             if bar:
                 bar.step(len(steps))
             self._tickets.completed(position)
             if every_batch and any_worker(self._strategy, model.stop_evaluating):
                 break
-        logs = python_values(phase_logs(self._strategy, self._metrics, step, outputs))
+        logs = python_values(phase_logs(self._strategy, self._metrics, self._step, outputs))
         hooks.call("on_test_end", logs)
         return logs

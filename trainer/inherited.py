@@ -29,8 +29,8 @@ def first_message(channel: socket.socket) -> Message:
     """
     line = bytearray()
     while not line.endswith(b"\n"):
-        received = channel.recv(1)
-        if not received:
+        waiting = channel.recv(65536, socket.MSG_PEEK)
+        if not waiting:
             raise SystemExit(ExitCode.CRASH)
-        line += received
+        line += channel.recv(waiting.find(b"\n") + 1 or len(waiting))
     return decode(bytes(line))

@@ -37,11 +37,15 @@ class LibraryImports:
         """The libraries' modules imported since, in their order.
 
         None where the experiment's code has changed settings meanwhile: a library imported after that may
-        have read them, and one imported ahead would not.
+        have read them, and one imported ahead would not. None either where looking for them fails, as import
+        hooks of strangers may: no training ends for that.
         """
-        if differences(self._settings, settings()):
+        try:
+            if differences(self._settings, settings()):
+                return ()
+            return tuple(_imported_since(self._known, self._folder))
+        except Exception:  # noqa: BLE001
             return ()
-        return tuple(_imported_since(self._known, self._folder))
 
 
 def import_ahead(modules: Sequence[LibraryModule], seed: int, must_end: Callable[[], bool]) -> list[str]:
@@ -95,7 +99,7 @@ def _is_found_there(module: LibraryModule) -> bool:
 
 
 def _places(spec: ModuleSpec) -> tuple[str, ...]:
-    return (spec.origin or "", *(spec.submodule_search_locations or ()))
+    return (spec.origin or "", *map(str, spec.submodule_search_locations or ()))
 
 
 def _lies_in(folder: Path, place: str) -> bool:

@@ -26,7 +26,7 @@ def settings() -> State:
     """What code sets, and other code may read when it is imported."""
     return {
         "the environment": dict(os.environ),
-        "the working directory": os.getcwd(),
+        "the working directory": _working_directory(),
         "where modules are looked for": (tuple(sys.path), tuple(map(id, sys.path_hooks))),
         "the locale": locale.setlocale(locale.LC_ALL),
         "NumPy's handling of errors": (np.geterr(), np.geterrcall()),
@@ -64,6 +64,13 @@ def differences(before: State, after: State) -> list[str]:
     return [name for name, value in before.items() if value != after[name]]
 
 
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
 def _numpy_random_state() -> tuple[Any, ...]:
     kind, keys, *rest = np.random.get_state()
     return (kind, np.asarray(keys).tobytes(), *rest)
@@ -71,8 +78,9 @@ def _numpy_random_state() -> tuple[Any, ...]:
 
 def _arithmetic() -> tuple[float, ...]:
     # Libraries compiled for speed alone have the processor take the smallest numbers for zero, once loaded.
-    kept = (float(np.nextafter(kind(0), kind(1)) * kind(1)) for kind in (np.float64, np.float32))
-    return (*kept, float(np.float64(1) + np.float64(3 * 2**-54)))
+    with np.errstate(all="ignore"):
+        kept = [float(np.nextafter(kind(0), kind(1)) * kind(1)) for kind in (np.float64, np.float32)]
+        return (*kept, float(np.float64(1) + np.float64(3 * 2**-54)))
 
 
 def _cores() -> frozenset[int]:

@@ -35,7 +35,7 @@ class ReplicaStep:
         may_skip: bool = False,
         per_replica: bool = False,
     ) -> None:
-        """Traces nothing yet.
+        """Traces the method.
 
         Args:
             model: The Keras model; decides on `run_eagerly` and `jit_compile`.
@@ -97,10 +97,12 @@ class ReplicaStep:
 
     @property
     def logs_metrics(self) -> bool:
-        """Whether the method is Keras's own, which logs the model's metrics."""
+        """Whether the method, and what it calls, is Keras's own: it logs the model's metrics then."""
         own = (keras.Model.train_step, keras.Model.test_step)
-        reads = getattr(self._model.get_metrics_result, "__func__", None)
-        return getattr(self._method, "__func__", None) in own and reads is keras.Model.get_metrics_result
+        return _function(self._method) in own and all(
+            _function(getattr(self._model, name)) is getattr(keras.Model, name)
+            for name in ("compute_metrics", "get_metrics_result")
+        )
 
     def _with_gaps(self, steps: Sequence[Step]) -> Any:
         outputs = None
@@ -175,6 +177,10 @@ class ReplicaStep:
             return 0
         number = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
         return int(number) % self._local
+
+
+def _function(method: Any) -> Any:
+    return getattr(method, "__func__", None)
 
 
 def _rows(share: Leaves) -> Any:

@@ -102,7 +102,6 @@ class Tickets:
                 self._gate.saved(self.state.steps)
             if command is Command.STOP:
                 raise StopRequested
-        # Counted even where training ends here: what follows is saved under a name of its own.
         self.state.tickets += 1
         if command is Command.FINISH:
             raise FinishRequested

@@ -89,9 +89,6 @@ class Training:
         restored = self._tickets.restore()
         state = self._tickets.state
         if not restored:
-            if self._validation is not None:
-                # What is wrong with its step shows before the first epoch, and not behind it.
-                self._validation.trace()
             self._first = state.epoch = first
             place = Place.of_epoch(self._source, self._steps_per_epoch, first)
             state.pass_index, state.pass_step = place.pass_index, place.pass_step

@@ -93,8 +93,13 @@ def _last_ticket(message: Prepare) -> LastTicket | None:
 def _prepare(message: Prepare) -> None:
     """Imports all that needs no experiment, so that a standby begins at once when it is needed."""
     pin_environment(os.environ, message.threads)
+    _configure_logging()
     importlib.import_module("trainer.training_run")
     _spare_the_collector()
+
+
+def _configure_logging() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
 def _spare_the_collector() -> None:
@@ -126,7 +131,7 @@ def _work(assignment: Assignment, control: Control) -> int:
     pin_environment(os.environ, threads)
     if len(assignment.addresses) > 1:
         os.environ[cluster.VARIABLE] = to_tf_config(Cluster(assignment.addresses, assignment.worker))
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    _configure_logging()
     try:
         user_code.install(folder)
         # Here and no earlier: it imports TensorFlow, which reads the environment only then.

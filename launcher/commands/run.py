@@ -161,10 +161,11 @@ def _following(request: _Request, plan: "LocalRun", stored: "StoredRun") -> "Con
         say(f"Starting over; the run so far is kept in {stored.set_aside()}")
     document, code = plan.experiment.document(), code_digests(plan.folder)
     following = continuation(stored, plan.name, document, code, accept=request.accept_changes)
-    if isinstance(following, Begin | GoOn):
-        stored.record(document, code)
+    # In this order: killed in between, the next call still sees what has changed.
     if isinstance(following, GoOn) and following.reopens is not None:
         stored.reopen(following.reopens)
+    if isinstance(following, Begin | GoOn):
+        stored.record(document, code)
     return following
 
 

@@ -135,7 +135,9 @@ def test_a_supervisor_that_is_frozen_for_ever_is_killed_and_replaced(worker: int
     told = [record for record in run.records if "said nothing" in record.get("line", "")]
     assert [record["worker"] for record in told] == [worker]
     causes = [record["interrupted"] for record in run.records if "interrupted" in record]
+    assert causes
     assert not any("memory" in cause for cause in causes), causes
+    assert worker or causes == ["the supervisor of worker 0 was frozen, and was killed"]
 
 
 def steps_by_process(run: Launched, worker: int) -> list[list[int]]:

@@ -143,3 +143,21 @@ def test_the_time_of_a_save_that_is_waited_for_is_told_as_such() -> None:
     assert side.hear(Progress).saving
     side.control.saved(1)
     assert not side.hear(Progress).saving
+
+
+@pytest.mark.parametrize("phase", [Phase.TRAINING, Phase.TRAIN_END])
+def test_what_follows_a_finish_counts_as_the_end_of_training(phase: Phase) -> None:
+    side = Side()
+    side.control.begin(PLACE)
+    side.control.completed(PLACE)
+    side.tell(Hold(1, 1))
+    side.hear(Held)
+    side.tell(Release(1, 1, 1, Action.FINISH))
+    assert side.control.begin(Position(0, phase)) is Command.FINISH
+    side.hear(Reached)
+    side.control.saved(1)
+    side.hear(Saved)
+    # A run that has trained to its end was not cut short.
+    assert side.control.cut_short is (phase is Phase.TRAINING)
+    last = [message for message in side.heard if isinstance(message, Progress)][-1]
+    assert (last.doing, last.saving) == (Phase.TRAIN_END, False)

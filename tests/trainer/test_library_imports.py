@@ -1,3 +1,5 @@
+import importlib
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -130,9 +132,33 @@ def test_modules_are_imported_with_the_seed_that_the_training_has_set_by_then(li
     modules = write(libraries, lib_a="import random; STATE = random.getstate()")
     states = []
     for _ in range(2):
+        random.random()
         assert import_ahead(modules, 5, never) == []
         states.append(sys.modules.pop("lib_a").STATE)
-    assert states[0] == states[1]
+    random.seed(5)
+    assert states == [random.getstate()] * 2
+
+
+def test_whatever_the_experiment_has_set_it_is_not_disturbed_by_the_search(
+    libraries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with np.errstate(all="raise"):
+        imports = LibraryImports(tmp_path / "experiment")
+        write(libraries, lib_a="")
+        importlib.import_module("lib_a")
+        assert [each.name for each in imports.found()] == ["lib_a"]
+    monkeypatch.setattr("trainer.library_imports.settings", broken)
+    assert imports.found() == ()
+
+
+def broken() -> dict[str, str]:
+    raise RuntimeError("an import hook of a stranger")
 
 
 def test_an_import_that_opens_tensorflows_devices_is_told(libraries: Path) -> None:

@@ -1,7 +1,6 @@
 """The loop goes on at any ticket as if nothing had been: same weights, same history, same hooks."""
 
 import copy
-import random
 from typing import Any
 
 import keras
@@ -67,7 +66,6 @@ class Hooks(keras.callbacks.Callback):
         self.log, self.stop_after = log, stop_after
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        random.random()  # as other code does, which no resumed run repeats
         self.log.append(("epoch begins", epoch))
 
     def on_test_begin(self, logs: Any = None) -> None:
@@ -83,7 +81,7 @@ class Hooks(keras.callbacks.Callback):
 
 
 class LogsByItself(keras.Model):
-    """Its steps log what is no metric, so the last step's logs are the epoch's; one depends on its trace."""
+    """Its steps log what is no metric, so the last step's logs are the epoch's."""
 
     def train_step(self, data: Any) -> dict[str, Any]:
         super().train_step(data)
@@ -91,7 +89,18 @@ class LogsByItself(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         x, _ = data
-        return {"peak": keras.ops.max(self(x, training=False)) + random.random()}
+        return {"peak": keras.ops.max(self(x, training=False))}
+
+
+class DerivedMetrics(keras.Model):
+    """Adds to the values of its metrics one that is made of them, and is no metric."""
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        values = super().compute_metrics(x, y, y_pred, sample_weight)
+        return {**values, "error": 1.0 - values["accuracy"]}
+
+
+MODELS = {"logs by itself": LogsByItself, "derived metrics": DerivedMetrics}
 
 
 def build(kind: str, steps_per_execution: int) -> Any:
@@ -100,7 +109,7 @@ def build(kind: str, steps_per_execution: int) -> Any:
     hidden = keras.layers.Dense(8, activation="relu")(inputs)
     hidden = keras.layers.Dropout(0.3)(keras.layers.BatchNormalization()(hidden))
     outputs = keras.layers.Dense(CLASSES)(hidden)
-    model = (LogsByItself if kind == "logs by itself" else keras.Model)(inputs, outputs)
+    model = MODELS.get(kind, keras.Model)(inputs, outputs)
     model.compile(
         keras.optimizers.Adam(use_ema=True, ema_momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -118,6 +127,7 @@ CASES = {
     "stopped by a callback": ("plain", {}, 0),
     "validation not after every epoch": ("plain", {"validation_freq": 2}, None),
     "steps that log by themselves": ("logs by itself", {}, None),
+    "logs derived from metrics": ("derived metrics", {}, None),
 }
 
 

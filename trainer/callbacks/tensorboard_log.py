@@ -62,6 +62,7 @@ class TensorBoardLog(StatefulCallback):
         self._store = open_store(url)
         self._writer = writer if writer is not None else BackgroundWriter()
         self._snapshots = snapshots if snapshots is not None else Snapshots()
+        self._graph_due = False
         self._batches = 0
         self._wall_time = 0.0
         # What was seen since the last epoch's end, by run.
@@ -92,11 +93,7 @@ class TensorBoardLog(StatefulCallback):
         """Drops the shared copy of the weights, which are about to change; at first, writes the graph."""
         self._snapshots.drop()
         # Not when training begins: one that goes on in the middle of an epoch has no time for it then.
-        if self._graph_due:
-            self._graph_due = False
-            config, now = self.model.to_json(), self._now()
-            name = f"{TRAIN}/events.out.tfevents.{0:010d}.graph"
-            self._submit(name, lambda: [event_file.event(0, now, event_file.keras_graph(config))], now)
+        self._write_graph_if_due()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Hands the epoch's scalars and histograms to the writer."""
@@ -155,6 +152,13 @@ class TensorBoardLog(StatefulCallback):
         """Seconds since 1970, later than any told before, whatever the system's clock does."""
         self._wall_time = max(time.time(), self._wall_time + 1e-6)
         return self._wall_time
+
+    def _write_graph_if_due(self) -> None:
+        if self._graph_due:
+            self._graph_due = False
+            config, now = self.model.to_json(), self._now()
+            name = f"{TRAIN}/events.out.tfevents.{0:010d}.graph"
+            self._submit(name, lambda: [event_file.event(0, now, event_file.keras_graph(config))], now)
 
     def _submit(self, name: str, events: Callable[[], list[Any]], wall_time: float) -> None:
         url = f"{self.url}/{name}"

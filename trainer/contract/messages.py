@@ -174,7 +174,7 @@ class ImportedAhead:
 
 @dataclass(frozen=True)
 class Imported:
-    """The first step is done, and so is what the experiment imports for it.
+    """The attempt's first ticket is done, and so is what the experiment imports for it.
 
     Attributes:
         modules: The libraries' modules, in the order of their imports; for `ImportAhead`.

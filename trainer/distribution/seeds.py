@@ -30,6 +30,11 @@ def spread_seeds(strategy: tf.distribute.Strategy, model: Any) -> None:
     replica_ids = Topology.of(strategy).replica_ids
     for state in seed_generator_states(model):
         copies = strategy.experimental_local_results(state.value)
+        if len(copies) < len(replica_ids):
+            raise ValueError(
+                f"the seed generator of {state.path} was made outside of the strategy's scope, so that "
+                "replicas share it; make it where the model is built"
+            )
         for number, copy in zip(replica_ids, copies, strict=True):
             if number:
                 _shift(copy, number)

@@ -203,6 +203,9 @@ class Group:
         self.stage = Stage.GATHERING
         if event.foreign:
             self._finish(events.ExitLeader(ExitCode.CONFIG, FOREIGN_RESULT), now)
+        elif event.result is not None and event.result.get("status") == "damaged":
+            reason = f"the run has ended, but its result.json cannot be read: {event.result.get('error')}"
+            self._finish(events.ExitLeader(ExitCode.DATA, reason), now)
         elif event.result is not None:
             reason = "the run had finished already"
             self._finish(events.ExitLeader(ExitCode.OK, reason, event.result), now)

@@ -26,6 +26,9 @@ from trainer.threads import thread_count
 FROZEN_SECONDS = 1.5
 """How long a training process may be stopped (SIGSTOP) before it counts as lost."""
 
+IMPORT_SECONDS = 30.0
+"""How long a standby that is needed may go on with the one module that it is importing ahead."""
+
 _STANDBY_PAUSE = 1.0
 _STANDBY_TRIES = 5
 
@@ -39,8 +42,8 @@ class WorkerProcesses:
     """One training process at a time, and one standby that takes its place in milliseconds.
 
     A standby that waits imports the libraries that a training process before it told the experiment to need.
-    One that says that this was not harmless ends itself, whether it has been given an attempt meanwhile or
-    not; the next ones do without.
+    One that says that this was not harmless ends itself; the next ones do without, and so they do where one
+    died of it. Whichever had been given an attempt by then is replaced: it has done nothing of it yet.
 
     A new standby is started only once the training process trains, so that its import, seconds of computing,
     does not delay the restart it follows.
@@ -75,6 +78,7 @@ class WorkerProcesses:
         self._libraries: dict[LibraryModule, None] = {}
         self._may_import_ahead = True
         self._assignment: Assignment | None = None
+        self._importing_since: float | None = None
         self._held_port: socket.socket | None = None
         self._closing = False
         training = plan.experiment["spec"]["training"]
@@ -125,6 +129,7 @@ class WorkerProcesses:
             now: Monotonic seconds.
         """
         self._children.reap(now)
+        self._end_if_it_only_imports(now)
         since = self._training.frozen_since if self._training is not None else None
         return since is not None and now - since > FROZEN_SECONDS
 
@@ -163,6 +168,14 @@ class WorkerProcesses:
         self._training, self._standby = self._standby, None
         self._tell(assignment)
 
+    def _end_if_it_only_imports(self, now: float) -> None:
+        if self._training is None or not self._training.importing:
+            self._importing_since = None
+        elif self._importing_since is None:
+            self._importing_since = now
+        elif now - self._importing_since > IMPORT_SECONDS:
+            self._training.kill()
+
     def _have_imported_ahead(self) -> None:
         if self._standby is not None and self._libraries and self._may_import_ahead:
             self._standby.importing = True
@@ -198,8 +211,7 @@ class WorkerProcesses:
     def _child_died(self, child: ChildProcess) -> None:
         if child.importing or child.unfit:
             self._may_import_ahead = False
-        if child is self._training and child.unfit and self._assignment is not None:
-            # It has done nothing of the attempt, which can begin with another process.
+        if child is self._training and (child.unfit or child.importing) and self._assignment is not None:
             self._assign(self._assignment)
         elif child is self._training:
             self._training = None

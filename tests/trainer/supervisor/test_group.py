@@ -262,6 +262,18 @@ def test_a_leader_that_starts_after_the_end_says_so_to_whoever_asks() -> None:
     assert scene.sent(link.RunEnded)[-1][0] == 1
 
 
+def test_a_result_that_cannot_be_read_is_no_success_and_nothing_begins_anew() -> None:
+    scene = Scene.__new__(Scene)
+    scene.now, scene.actions, scene.workers = 0.0, [], 1
+    scene.group = Group(1, 3, 900.0, 0.0)
+    scene.feed(events.Joined(0, 0))
+    scene.feed(events.AttemptsRead((), 0, {"status": "damaged", "error": "Expecting value"}))
+    scene.say(0, link.Ack())
+    (ending,) = scene.of(events.ExitLeader)
+    assert ending.exit_code == 65
+    assert "Expecting value" in ending.reason
+
+
 def test_the_result_of_another_experiment_is_refused() -> None:
     scene = Scene.__new__(Scene)
     scene.now, scene.actions, scene.workers = 0.0, [], 1
