@@ -29,6 +29,7 @@ _COMMANDS = {
     "wait": _Entry(
         "launcher.commands.wait", "wait_command", "Waits for a run's end, and heals it meanwhile."
     ),
+    "list": _Entry("launcher.commands.list", "list_command", "Lists the runs of a namespace."),
     "status": _Entry("launcher.commands.status", "status_command", "Shows what a run is doing."),
     "logs": _Entry(
         "launcher.commands.logs", "logs_command", "Shows the logs of all workers of a run as one."

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from launcher.columns import aligned, columns
 from launcher.reasons import State
 from launcher.run_status import RunStatus, WorkerStatus
 
@@ -21,7 +22,7 @@ def table(status: RunStatus) -> str:
         *([("exit code", str(int(status.exit_code)))] if status.exit_code is not None else []),
         ("directory", status.directory),
     ]
-    parts = [_aligned(rows), "", _workers(status.workers)]
+    parts = [aligned(rows), "", _workers(status.workers)]
     return "\n".join([*parts, "", status.traceback.rstrip()] if status.traceback else parts)
 
 
@@ -62,7 +63,7 @@ def next_commands(program: str, run: str, namespace: Sequence[str]) -> str:
         ("its state", shlex.join([program, "status", run, *namespace])),
         ("until its end", shlex.join([program, "wait", run, *namespace])),
     ]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _workers(workers: Sequence[WorkerStatus]) -> str:
@@ -71,11 +72,7 @@ def _workers(workers: Sequence[WorkerStatus]) -> str:
         (str(each.worker), each.state, str(each.restarts), each.node or "-", _reason(each))
         for each in workers
     ]
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    return columns(head, rows)
 
 
 def _reason(worker: WorkerStatus) -> str:
@@ -86,8 +83,3 @@ def _why(state: State, reason: str | None, message: str) -> str:
     if reason is None:
         return f"{state}: {message}" if message else str(state)
     return f"{state} ({reason})" + (f": {message}" if message else "")
-
-
-def _aligned(rows: Sequence[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows) + 2
-    return "\n".join(f"{name:<{width}}{text}" for name, text in rows)

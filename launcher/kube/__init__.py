@@ -15,11 +15,23 @@ from launcher.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from launcher.kube.kinds import CLAIM, CONFIG_MAP, JOB, NETWORK_POLICY, NODE, POD, SERVICE, Kind, kind_of
+from launcher.kube.kinds import (
+    CLAIM,
+    CONFIG_MAP,
+    EVENT,
+    JOB,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    SERVICE,
+    Kind,
+    kind_of,
+)
 
 __all__ = [
     "CLAIM",
     "CONFIG_MAP",
+    "EVENT",
     "JOB",
     "NETWORK_POLICY",
     "NODE",

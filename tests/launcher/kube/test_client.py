@@ -23,7 +23,7 @@ from launcher.kube import (
 from launcher.kube.client import KubeClient, connect
 from launcher.manifests import KubeVersion
 from launcher.manifests.text import to_bytes
-from tests.launcher.kube.api_server import Answer, ApiServer, refusal
+from tests.launcher.kube.api_server import Answer, ApiServer, Request, refusal
 from trainer.contract.exit_codes import ExitCode
 
 MANIFEST = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine"}, "data": {"a": "1e3\n2"}}
@@ -265,3 +265,17 @@ def test_an_unknown_context_is_told(
     monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path / "config")))
     with pytest.raises(NoClusterError, match="nowhere"):
         connect(context="nowhere")
+
+
+def test_a_long_list_comes_in_pages(server: ApiServer, kube: KubeClient) -> None:
+    def answer(request: Request) -> Answer:
+        later = "continue" in request.query
+        more = {} if later else {"continue": "token"}
+        return Answer(body={"metadata": more, "items": [{"metadata": {"name": "b" if later else "a"}}]})
+
+    server.answer = answer
+    found = kube.list(JOB, "a=b", fields="type=Warning", page=500, everywhere=True)
+    assert [each["metadata"]["name"] for each in found] == ["a", "b"]
+    asked = {"labelSelector": "a=b", "fieldSelector": "type=Warning", "limit": "500"}
+    assert [request.query for request in server.requests] == [asked, {**asked, "continue": "token"}]
+    assert {request.path for request in server.requests} == {"/apis/batch/v1/jobs"}
