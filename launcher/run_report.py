@@ -2,28 +2,37 @@
 
 import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from launcher.columns import aligned, columns
+from launcher.columns import aligned, columns, duration
+from launcher.observed import Event
 from launcher.reasons import State
-from launcher.run_status import RunStatus, WorkerStatus
+from launcher.run_status import RunStatus
+from launcher.worker_status import WorkerStatus
+
+MOST_WORKERS = 20
+"""Of more workers only those are shown that do not run, and of these so many."""
 
 
 def table(status: RunStatus) -> str:
-    """The whole status, a line per thing, then a line per worker, then the traceback if there is one."""
+    """The whole status: a line per thing, one per worker, the last events, the traceback if there is one."""
     rows = [
         ("run", f"{status.run} in namespace {status.namespace}"),
         ("experiment", status.experiment),
         ("state", state_line(status)),
+        *([("help", status.help)] if status.help else []),
         *([("place", place)] if (place := place_line(status)) else []),
+        *([("left", f"at most {duration(status.seconds_left)}")] if status.seconds_left is not None else []),
         *((f"best {best.monitor}", f"{best.value:.4g} at epoch {best.epoch}") for best in status.best),
         ("restarts", str(status.restarts)),
         *([("stopped by", status.stopped_by)] if status.stopped_by else []),
         *([("weights", f"sha256 {status.weights_digest}")] if status.weights_digest else []),
         *([("exit code", str(int(status.exit_code)))] if status.exit_code is not None else []),
         ("directory", status.directory),
+        *([("not seen", _unseen(status.unseen))] if status.unseen else []),
     ]
-    parts = [aligned(rows), "", _workers(status.workers)]
-    return "\n".join([*parts, "", status.traceback.rstrip()] if status.traceback else parts)
+    parts = [aligned(rows), _workers(status.workers), _events(status.events), status.traceback.rstrip()]
+    return "\n\n".join(part for part in parts if part)
 
 
 def state_line(status: RunStatus) -> str:
@@ -35,8 +44,9 @@ def place_line(status: RunStatus) -> str:
     """How far it is; empty before its first attempt."""
     if not status.epoch:
         return f"attempt {status.attempt}" if status.attempt else ""
+    phase = f" {status.phase}" if status.phase else ""
     step = "" if not status.step else f", step {status.step}" + (f"/{status.steps}" if status.steps else "")
-    return f"epoch {status.epoch}/{status.epochs}{step}, attempt {status.attempt}"
+    return f"epoch {status.epoch}/{status.epochs}{phase}{step}, attempt {status.attempt}"
 
 
 def ending(status: RunStatus) -> str:
@@ -67,12 +77,38 @@ def next_commands(program: str, run: str, namespace: Sequence[str]) -> str:
 
 
 def _workers(workers: Sequence[WorkerStatus]) -> str:
-    head = ("worker", "state", "restarts", "node", "why")
+    head = ("worker", "state", "restarts", "pod", "node", "why")
+    shown = workers if len(workers) <= MOST_WORKERS else [each for each in workers if not _is_well(each)]
     rows = [
-        (str(each.worker), each.state, str(each.restarts), each.node or "-", _reason(each))
-        for each in workers
+        (str(each.worker), each.state, str(each.restarts), each.pod or "-", each.node or "-", _reason(each))
+        for each in shown[:MOST_WORKERS]
     ]
-    return columns(head, rows)
+    left_out = len(workers) - len(rows)
+    more = f"and {left_out} more, {sum(map(_is_well, workers))} of {len(workers)} running or succeeded"
+    return "\n".join([*([columns(head, rows)] if rows else []), *([more] if left_out else [])])
+
+
+def _is_well(worker: WorkerStatus) -> bool:
+    return worker.state in (State.RUNNING, State.SUCCEEDED)
+
+
+def _events(events: Sequence[Event]) -> str:
+    if not events:
+        return ""
+    head = ("last events", "about", "times", "message")
+    return columns(head, [(_clock(each.time), each.name, str(each.count), _told(each)) for each in events])
+
+
+def _clock(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S UTC")
+
+
+def _told(event: Event) -> str:
+    return f"{event.word}: {event.message}".rstrip(": ")
+
+
+def _unseen(what: Sequence[str]) -> str:
+    return f"{', '.join(what)}: you may not read them in this namespace, so that less is known"
 
 
 def _reason(worker: WorkerStatus) -> str:

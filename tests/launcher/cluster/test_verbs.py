@@ -156,9 +156,10 @@ def test_delete_keeps_the_directory_unless_it_is_named(verbs: Verbs) -> None:
 def test_a_run_that_cannot_be_read_is_told(verbs: Verbs) -> None:
     data = verbs.cluster.objects["ConfigMap", RUN]["data"]
     data["experiment.json"] = data["experiment.json"].replace("v1alpha1", "v9")
-    assert "cannot read what run 'mine' was made of" in verbs("status", RUN, code=78)
+    assert "cannot read what run 'mine' was made of" in verbs("wait", RUN, code=78)
+    assert "state       running" in verbs("status", RUN)
     del data["experiment.json"]
-    assert "configmap/mine holds no run" in verbs("status", RUN, code=78)
+    assert "configmap/mine holds no run" in verbs("stop", RUN, code=78)
 
 
 @pytest.mark.parametrize("verb", ["status", "logs", "wait", "stop", "resume", "delete"])
