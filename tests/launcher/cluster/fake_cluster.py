@@ -134,7 +134,9 @@ class FakeCluster:
         key = f"{pod} previous" if request.previous else pod
         if key not in self.logs:
             raise InvalidError(f"read the log of pod/{pod}", "container is waiting to start")
-        return iter(self.logs[key][-(request.tail or 0) :])
+        since = request.since or ""
+        lines = [line for line in self.logs[key] if not since or line.partition(" ")[0] >= since]
+        return iter(lines if request.tail is None else lines[len(lines) - request.tail :])
 
     # What a test does to it.
 

@@ -57,7 +57,7 @@ def _answer(cluster: FakeCluster, request: Request, kind: Kind, name: str, below
         return Answer()
     if below[:1] == ["log"]:
         tail = int(query["tailLines"]) if "tailLines" in query else None
-        lines = cluster.log(name, LogRequest(previous="previous" in query, tail=tail))
+        lines = cluster.log(name, LogRequest("previous" in query, tail, query.get("sinceTime")))
         return Answer(body="".join(f"{line}\n" for line in lines).encode())
     if name:
         return Answer(body=cluster.get(kind, name))
