@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import click
 
+from launcher.commands.common import COMPLETION, PLUGIN, is_plugin
 from launcher.plain_text import plain
 from trainer.contract.exit_codes import ExitCode
 
@@ -26,10 +27,12 @@ _COMMANDS = {
     "render": _Entry("launcher.commands.render", "render_command", "Prints a run's Kubernetes objects."),
     "schema": _Entry("launcher.commands.schema", "schema_command", "Prints the schema of experiment files."),
     "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
+    "diff": _Entry("launcher.commands.diff", "diff_command", "Compares an experiment with a run of it."),
     "wait": _Entry(
         "launcher.commands.wait", "wait_command", "Waits for a run's end, and heals it meanwhile."
     ),
     "list": _Entry("launcher.commands.list", "list_command", "Lists the runs of a namespace."),
+    "watch": _Entry("launcher.commands.watch", "watch_command", "Shows a run until its end, and heals it."),
     "status": _Entry("launcher.commands.status", "status_command", "Shows what a run is doing."),
     "logs": _Entry(
         "launcher.commands.logs", "logs_command", "Shows the logs of all workers of a run as one."
@@ -38,6 +41,10 @@ _COMMANDS = {
     "resume": _Entry("launcher.commands.resume", "resume_command", "Lets a stopped or failed run go on."),
     "delete": _Entry(
         "launcher.commands.delete", "delete_command", "Deletes a run's objects, not its results."
+    ),
+    "prune": _Entry("launcher.commands.prune", "prune_command", "Deletes the objects of ended runs."),
+    "completion": _Entry(
+        "launcher.commands.completion", "completion_command", "Lets a shell complete what you type."
     ),
 }
 
@@ -78,7 +85,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         A value of `ExitCode`.
     """
     try:
-        code = perdure.main(arguments, prog_name="perdure", standalone_mode=False)
+        code = perdure.main(
+            arguments, prog_name=_program_name(), complete_var=COMPLETION, standalone_mode=False
+        )
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return ExitCode.OK
@@ -96,6 +105,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     """The console script."""
     sys.exit(run())
+
+
+def complete_for_kubectl() -> None:
+    """The console script that kubectl asks what may follow `kubectl perdure`, in kubectl's own form."""
+    from click.shell_completion import ShellComplete  # noqa: PLC0415
+
+    *before, incomplete = sys.argv[1:] or [""]
+    found = ShellComplete(perdure, {}, PLUGIN, COMPLETION).get_completions(before, incomplete)
+    for each in found:
+        click.echo(f"{each.value}\t{each.help}" if each.help else each.value)
+    # No files where there is something better to offer.
+    click.echo(f":{4 if found else 0}")
+
+
+def _program_name() -> str:
+    """As the user called it: kubectl runs `kubectl-perdure` for `kubectl perdure`."""
+    return PLUGIN if is_plugin() else "perdure"
 
 
 def _known_errors() -> tuple[type[Exception], ...]:

@@ -64,16 +64,16 @@ def next_commands(program: str, run: str, namespace: Sequence[str]) -> str:
     """The three commands that one needs next.
 
     Args:
-        program: How Perdure is called.
+        program: How Perdure is called, as a shell takes it.
         run: Name of the run.
         namespace: Options that lead to it, such as `-n team`.
     """
     rows = [
-        ("its logs", shlex.join([program, "logs", "-f", run, *namespace])),
-        ("its state", shlex.join([program, "status", run, *namespace])),
-        ("until its end", shlex.join([program, "wait", run, *namespace])),
+        ("its logs", ["logs", "-f", run, *namespace]),
+        ("its state", ["status", run, *namespace]),
+        ("until its end", ["wait", run, *namespace]),
     ]
-    return aligned(rows)
+    return aligned([(what, f"{program} {shlex.join(words)}") for what, words in rows])
 
 
 def _workers(workers: Sequence[WorkerStatus]) -> str:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from launcher import naming
-from launcher.experiment_changes import Change, changes
+from launcher.experiment_changes import Change
 from launcher.kube import (
     CLAIM,
     CONFIG_MAP,
@@ -23,7 +23,7 @@ from launcher.kube import (
 )
 from launcher.manifests import RunPlan, render
 from launcher.observing import read_plan, runs_of
-from launcher.stored_run import content_digests
+from launcher.run_difference import plan_changes
 
 _Key = tuple[str, str]
 
@@ -195,10 +195,7 @@ def _check_same(kube: Kube, before: Object, plan: RunPlan) -> None:
         raise BeingDeletedError(plan.name)
     if (metadata.get("annotations") or {}).get(naming.DIGEST) == plan.digest:
         return
-    old = read_plan(kube, plan.name)
-    documents = old.experiment.document(), plan.experiment.document()
-    found = changes(*documents, content_digests(old.code), content_digests(plan.code))
-    raise RunChangedError(plan.name, found)
+    raise RunChangedError(plan.name, plan_changes(read_plan(kube, plan.name), plan))
 
 
 def _missing(

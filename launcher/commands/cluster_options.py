@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from launcher.commands.common import find_experiment
+from launcher.commands.completing import complete_experiment
 
 if TYPE_CHECKING:
     from launcher.manifests import RunPlan
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.argument("experiment"),
+    click.argument("experiment", shell_complete=complete_experiment),
     click.option(
         "--run", "name", metavar="NAME", help="Name of the run, made of experiment and time if not given."
     ),

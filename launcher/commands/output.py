@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from launcher.commands.common import say
+from launcher.commands.common import in_colour, say
 from trainer.contract import plain_json
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -34,8 +34,13 @@ def show(
         say(plain_json.dumps(data, indent=2))
     elif output == "yaml":
         say(_yaml(data))
-    elif text := table() if output == "table" else "\n".join(names()):
-        say(text)
+    elif output == "name":
+        for name in names():
+            say(name)
+    else:
+        from launcher.state_colours import with_states  # noqa: PLC0415
+
+        in_colour(table(), with_states)
 
 
 def _yaml(data: Mapping[str, Any]) -> str:

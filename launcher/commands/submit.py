@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from launcher.commands.cluster_options import cluster_options, plan_from
-from launcher.commands.common import say
+from launcher.commands.common import called, say
 from launcher.commands.run_options import connected, context_option, tell, where
 from trainer.contract.exit_codes import ExitCode
 
@@ -116,7 +116,6 @@ def _clear_away(kube: "Kube", run: str) -> None:
 
 
 def _report(submission: "Submission", request: _Request) -> None:
-    from launcher.report import program  # noqa: PLC0415
     from launcher.run_report import next_commands  # noqa: PLC0415
     from launcher.submission import Submitted  # noqa: PLC0415
 
@@ -130,4 +129,4 @@ def _report(submission: "Submission", request: _Request) -> None:
         Submitted.NOTHING_TO_DO: f"run {run} is there already, with the same experiment: nothing to do",
     }
     say(did[submission.did])
-    say(next_commands(program("perdure"), run, where(request.namespace, request.context)))
+    say(next_commands(called(), run, where(request.namespace, request.context)))
