@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,13 @@ import click
 from launcher.commands.common import COMPLETION, PLUGIN, is_plugin
 from launcher.plain_text import plain
 from trainer.contract.exit_codes import ExitCode
+
+
+@dataclass
+class _Options:
+    """Options of the whole command line."""
+
+    debug: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,12 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="perdure")
-def perdure() -> None:
+@click.option("--debug", is_flag=True, envvar="PERDURE_DEBUG", help="Show tracebacks; as PERDURE_DEBUG=1.")
+@click.pass_obj
+def perdure(options: _Options | None, *, debug: bool) -> None:
     """Trains Keras 3 models on many workers, and never loses its place."""
+    if options is not None:
+        options.debug = debug
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -84,10 +96,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns:
         A value of `ExitCode`.
     """
+    options = _Options()
     try:
-        code = perdure.main(
-            arguments, prog_name=_program_name(), complete_var=COMPLETION, standalone_mode=False
-        )
+        code = perdure.main(arguments, _program_name(), COMPLETION, standalone_mode=False, obj=options)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return ExitCode.OK
@@ -96,9 +107,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED
-    except _known_errors() as error:
-        click.echo(plain(str(error)), err=True)
-        return int(getattr(error, "exit_code", ExitCode.USAGE))
+    except Exception as error:  # noqa: BLE001 - nobody else is there to tell what went wrong
+        if options.debug:
+            click.echo(plain(traceback.format_exc().rstrip()), err=True)
+        return _told(error)
     return code if isinstance(code, int) else ExitCode.OK
 
 
@@ -122,6 +134,20 @@ def complete_for_kubectl() -> None:
 def _program_name() -> str:
     """As the user called it: kubectl runs `kubectl-perdure` for `kubectl perdure`."""
     return PLUGIN if is_plugin() else "perdure"
+
+
+def _told(error: Exception) -> int:
+    """Tells what went wrong, and returns the exit code for it."""
+    if isinstance(error, _known_errors()):
+        click.echo(plain(str(error)), err=True)
+        return int(getattr(error, "exit_code", ExitCode.USAGE))
+    if isinstance(error, OSError):
+        click.echo(plain(f"the system refuses: {error}"), err=True)
+        return ExitCode.CRASH
+    found = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    advice = "please report it with what the same command shows with --debug behind the program's name"
+    click.echo(plain(f"a mistake in Perdure itself: {found}; {advice}"), err=True)
+    return ExitCode.CRASH
 
 
 def _known_errors() -> tuple[type[Exception], ...]:

@@ -64,7 +64,8 @@ class RefusedError(KubeError):
         hints = dict.fromkeys(error.hint for error in errors if error.hint)
         lines = [f"  {error.what}: {error.why}" for error in errors]
         why = "\n".join(["some objects are refused, and none was made", *lines])
-        super().__init__("submit the run", why, "\n".join(hints))
+        causes = [cause for error in errors for cause in error.causes]
+        super().__init__("submit the run", why, "\n".join(hints), causes)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 
 from launcher.kube.api import Kube, LogRequest, Object
 from launcher.kube.errors import (
+    Cause,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -37,6 +38,7 @@ __all__ = [
     "NODE",
     "POD",
     "SERVICE",
+    "Cause",
     "ConflictError",
     "ForbiddenError",
     "InvalidError",

@@ -14,7 +14,7 @@ from launcher.__main__ import complete_for_kubectl, run
 from tests.launcher.cluster.fake_cluster import FakeCluster
 from tests.launcher.cluster.samples import EXPERIMENT, JOBS, RUN, last_word, pod_of, submitted, trains
 from tests.launcher.cluster.served_cluster import answer
-from tests.launcher.kube.api_server import ApiServer
+from tests.launcher.kube.api_server import Answer, ApiServer, Request, refusal
 
 DIGITS = str(EXPERIMENT)
 SUBMIT = ["submit", DIGITS, "--image", "image:1"]
@@ -287,3 +287,77 @@ def test_as_a_plugin_of_kubectl_it_calls_itself_so(empty: Verbs, monkeypatch: py
     monkeypatch.setattr(sys, "argv", ["/usr/local/bin/kubectl-perdure"])
     assert "Usage: kubectl perdure list" in empty("list", "--help")
     assert "kubectl perdure wait mine\n" in empty(*SUBMIT, "--run", RUN)
+
+
+def test_what_the_server_refuses_is_told_with_its_line(
+    server: ApiServer, empty: Verbs, tmp_path: Path
+) -> None:
+    folder = tmp_path / "digits"
+    shutil.copytree(DIGITS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    file = folder / "experiment.yaml"
+    file.write_text(file.read_text() + "  pod:\n    resources: {memory: 1Gi}\n")
+    cause = {"field": "spec.template.spec.containers[0].resources.limits[memory]", "message": "too much"}
+    usual = server.answer
+
+    def refuse(request: Request) -> Answer:
+        if request.method == "PATCH" and "/jobs/" in request.path:
+            return refusal(422, "Invalid", "Job is invalid: too much", causes=[cause])
+        return usual(request)
+
+    server.answer = refuse
+    told = empty("submit", str(folder), "--image", "image:1", "--run", RUN, code=64)
+    line = len(file.read_text().splitlines())
+    assert told.startswith(f"{file}:{line}: spec.pod.resources.memory: too much\ncannot submit the run")
+    assert told.count("spec.pod.resources.memory") == 1
+
+
+@pytest.mark.parametrize(
+    "verb", ["list", "status", "logs", "wait", "watch", "stop", "resume", "delete", "prune"]
+)
+@pytest.mark.parametrize(
+    ("answered", "code", "told"),
+    [
+        (
+            refusal(
+                403, "Forbidden",
+                'User "eve" cannot list resource "jobs" in API group "batch" in the namespace "team"',
+            ),
+            77,
+            "eve may not list jobs in namespace team",
+        ),
+        (refusal(401, "Unauthorized", "Unauthorized"), 77, "have expired"),
+        (Answer(200, b"<html>"), 69, "no whole answer came"),
+        (Answer(200, {"items": [{"metadata": {}}]}), 1, "a mistake in Perdure itself"),
+    ],
+    ids=["forbidden", "expired", "no-api-server", "nonsense"],
+)  # fmt: skip
+def test_no_answer_ends_in_a_traceback(
+    server: ApiServer, capsys: pytest.CaptureFixture[str], verb: str, answered: Answer, code: int, told: str
+) -> None:
+    server.answer = lambda _: answered
+    words = [verb] if verb in ("list", "prune") else [verb, RUN]
+    found, said = run(words), capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    if answered.status != 200 or isinstance(answered.body, bytes):
+        assert found == code, said
+        assert told in said.err
+
+
+def test_an_old_server_is_refused(server: ApiServer, empty: Verbs) -> None:
+    server.answer = lambda _: Answer(body={"gitVersion": "v1.30.1"})
+    assert "it is Kubernetes 1.30, and runs need 1.34 or newer" in empty(*SUBMIT, code=64)
+
+
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_debug_shows_the_traceback(
+    server: ApiServer, empty: Verbs, monkeypatch: pytest.MonkeyPatch, *, by_variable: bool
+) -> None:
+    server.answer = lambda _: Answer(body={"items": [{"metadata": {"labels": {}}}]})
+    told = empty("list", code=1)
+    assert told.startswith("a mistake in Perdure itself: KeyError: ")
+    assert told.count("\n") == 1
+    if by_variable:
+        monkeypatch.setenv("PERDURE_DEBUG", "1")
+    shown = empty(*([] if by_variable else ["--debug"]), "list", code=1)
+    assert shown.startswith("Traceback (most recent call last):\n")
+    assert shown.endswith(told)

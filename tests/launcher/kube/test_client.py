@@ -29,6 +29,13 @@ from trainer.contract.exit_codes import ExitCode
 MANIFEST = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine"}, "data": {"a": "1e3\n2"}}
 
 
+NO_RIGHT = (
+    "cannot apply configmap/mine in namespace team: eve may not list jobs in namespace team\n"
+    "Ask an administrator for a Role in namespace team that is bound to eve, with the rule "
+    '{apiGroups: ["batch"], resources: [jobs], verbs: [list]}; k8s/base/rbac.yaml has all'
+)
+
+
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
     with ApiServer().running() as running:
@@ -141,6 +148,25 @@ def test_warnings_are_told_once(server: ApiServer, tmp_path: Path, monkeypatch: 
             "k8s/base/rbac.yaml",
         ),
         (
+            refusal(
+                403, "Forbidden",
+                'jobs.batch is forbidden: User "eve" cannot list resource "jobs" in API group "batch" in the '
+                'namespace "team"',
+            ),
+            ForbiddenError,
+            ExitCode.NO_PERMISSION,
+            NO_RIGHT,
+        ),
+        (
+            refusal(
+                403, "Forbidden",
+                'User "eve" cannot get resource "nodes" in API group "" at the cluster scope',
+            ),
+            ForbiddenError,
+            ExitCode.NO_PERMISSION,
+            "eve may not get nodes in the whole cluster\nAsk an administrator for a ClusterRole",
+        ),
+        (
             refusal(403, "Forbidden", 'jobs "j" is forbidden: exceeded quota: small'),
             ForbiddenError,
             ExitCode.NO_PERMISSION,
@@ -154,7 +180,7 @@ def test_warnings_are_told_once(server: ApiServer, tmp_path: Path, monkeypatch: 
             ),
             ConflictError,
             ExitCode.CONFIG,
-            "Someone has changed the object",
+            "field data.a belongs to kubectl\nSomeone has changed the object",
         ),
         (
             refusal(
