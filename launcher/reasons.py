@@ -2,9 +2,6 @@
 
 from enum import StrEnum
 
-PAGES = "docs/failures"
-"""Where the documentation has a page for each reason that somebody can do something about."""
-
 
 class State(StrEnum):
     """What a run, or one of its workers, is doing."""
@@ -123,14 +120,4 @@ class Reason(StrEnum):
 NEED_NOTHING = frozenset({
     Reason.POD_STARTING, Reason.POD_ENDING, Reason.RUN_ENDED, Reason.FINISHED, Reason.STOPPED,
 })  # fmt: skip
-"""Reasons that nobody has to do anything about; each other one has its page."""
-
-
-def help_page(reason: Reason, base: str = "") -> str:
-    """The page about a reason; empty for one that needs nothing.
-
-    Args:
-        reason: The reason.
-        base: URL of the folder above `PAGES`; empty for the path in a clone.
-    """
-    return "" if reason in NEED_NOTHING else f"{base}{PAGES}/{reason}.md"
+"""Reasons that nobody has to do anything about; each other one has its page in docs/failures."""

@@ -20,7 +20,7 @@ def table(status: RunStatus) -> str:
         ("run", f"{status.run} in namespace {status.namespace}"),
         ("experiment", status.experiment),
         ("state", state_line(status)),
-        *([("help", status.help)] if status.help else []),
+        *([("what to do", status.help)] if status.help else []),
         *([("place", place)] if (place := place_line(status)) else []),
         *([("left", f"at most {duration(status.seconds_left)}")] if status.seconds_left is not None else []),
         *((f"best {best.monitor}", f"{best.value:.4g} at epoch {best.epoch}") for best in status.best),
@@ -55,8 +55,8 @@ def ending(status: RunStatus) -> str:
     weights = [f"weights sha256 {status.weights_digest}"] if status.weights_digest else []
     head = f"run {status.run}: {state_line(status)}"
     told = [head, place_line(status), *best, *weights, f"run directory {status.directory}"]
-    if status.state is State.FAILED and status.traceback:
-        told.append(status.traceback.rstrip())
+    if status.state is State.FAILED:
+        told += [f"what to do: {status.help}" if status.help else "", status.traceback.rstrip()]
     return "\n".join(line for line in told if line)
 
 

@@ -3,9 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from launcher.documentation import failure_page
 from launcher.observed import Event, Job, Observed, Origin
 from launcher.progress_reading import epochs_done
-from launcher.reasons import Reason, State, help_page
+from launcher.reasons import Reason, State
 from launcher.reconcile import Desired
 from launcher.worker_status import WorkerStatus, worker_status
 from trainer.contract.exit_codes import ExitCode
@@ -144,7 +145,7 @@ def status(subject: Subject, desired: Desired, observed: Observed, now: float) -
         traceback=word.traceback if word else "",
         directory=subject.directory,
         seconds_left=_seconds_left(observed) if state is State.RUNNING else None,
-        help=help_page(reason) if reason is not None else "",
+        help=failure_page(reason) if reason is not None else "",
         workers=workers,
         events=tuple(observed.events[-LAST_EVENTS:]),
         unseen=observed.unseen,
