@@ -91,7 +91,12 @@ CASES = (
         Reason.CONFIGURATION_MISSING, "nobody-made-it", ("--set", "pod.env_from=[{secret: nobody-made-it}]")
     ),
     Case(Reason.QUOTA_EXCEEDED, "quota small has no room: requested pods=1", before=quota),
-    Case(Reason.ADMISSION_REFUSED, "maximum memory usage per Container", before=limit),
+    Case(
+        Reason.ADMISSION_REFUSED,
+        "maximum memory usage per Container is 64Mi",
+        ("--set", "pod.resources.memory=1Gi"),
+        limit,
+    ),
     Case(
         Reason.POD_SECURITY,
         'violates PodSecurity "restricted',
