@@ -45,8 +45,9 @@ _ORIGINS: Sequence[tuple[tuple[str, ...], KeyPath]] = (
     (("spec", "storageClassName"), ("spec", "storage", "create", "storage_class")),
 )
 
-# `spec.containers[0].resources.limits[nvidia.com/gpu]`: names, numbers of entries, keys of mappings.
-_PART = re.compile(r"\[(?P<number>\d+)\]|\[(?P<key>[^\]]+)\]|(?P<name>[^.\[\]]+)")
+# `spec.containers[0].resources.limits[nvidia.com/gpu]`: names, entries of lists, keys of mappings. An entry
+# has its number, or what tells it from others: `containers[name="trainer"]`.
+_PART = re.compile(r"\[(?P<entry>\d+|\w+=[^\]]*)\]|\[(?P<key>[^\]]+)\]|(?P<name>[^.\[\]]+)")
 
 
 def origin_lines(error: KubeError, source: Source) -> list[str]:
@@ -71,26 +72,25 @@ def origin(field: str, document: Any) -> KeyPath | None:
         field: As the API server names it.
         document: The experiment file's content.
     """
-    parts = list(_parts(field))
-    patched = _patched(parts, document)
+    names = tuple(_names(field))
+    patched = _patched(names, document)
     if patched is not None:
         return patched
-    names = tuple(part for part in parts if isinstance(part, str))
     for manifest, key in _ORIGINS:
         if names[: len(manifest)] == manifest:
             return key
     return None
 
 
-def _parts(field: str) -> Iterator[str | int]:
+def _names(field: str) -> Iterator[str]:
     for found in _PART.finditer(field):
-        yield int(found["number"]) if found["number"] else found["key"] or found["name"]
+        if not found["entry"]:
+            yield found["key"] or found["name"]
 
 
-def _patched(parts: Sequence[str | int], document: Any) -> KeyPath | None:
+def _patched(names: tuple[str, ...], document: Any) -> KeyPath | None:
     """The place in `pod.template`, if it sets this very field."""
-    names = [part for part in parts if isinstance(part, str)]
-    if tuple(names[:2]) != _TEMPLATE:
+    if names[:2] != _TEMPLATE:
         return None
     path: list[str | int] = []
     value: Any = document

@@ -52,7 +52,7 @@ def find_run(kube: Kube, name: str) -> str:
         NoSuchRunError: There is neither.
     """
     selector = naming.run_selector(name)
-    if any(kube.list(kind, selector, whole=False) for kind in (CONFIG_MAP, JOB)):
+    if any(kube.list(kind, selector, whole=False) for kind in (JOB, CONFIG_MAP)):
         return name
     runs = runs_of(kube, name)
     if not runs:

@@ -27,6 +27,9 @@ from launcher.run_difference import plan_changes
 
 _Key = tuple[str, str]
 
+MOST_REFUSALS = 5
+"""So many objects that are refused are named: the Jobs of all workers are alike."""
+
 
 class Submitted(Enum):
     """What a submit did."""
@@ -62,7 +65,9 @@ class RefusedError(KubeError):
     def __init__(self, errors: Sequence[KubeError]) -> None:
         self.exit_code = errors[0].exit_code
         hints = dict.fromkeys(error.hint for error in errors if error.hint)
-        lines = [f"  {error.what}: {error.why}" for error in errors]
+        lines = [f"  {error.what}: {error.why}" for error in errors[:MOST_REFUSALS]]
+        if len(errors) > MOST_REFUSALS:
+            lines.append(f"  and {len(errors) - MOST_REFUSALS} more")
         why = "\n".join(["some objects are refused, and none was made", *lines])
         causes = [cause for error in errors for cause in error.causes]
         super().__init__("submit the run", why, "\n".join(hints), causes)

@@ -4,12 +4,13 @@ import time
 
 import click
 
+from launcher.commands.completing import complete_experiment
 from launcher.commands.output import output_option, show
 from launcher.commands.run_options import connected, context_option, namespace_option, tell
 
 
 @click.command("list")
-@click.argument("experiment", required=False)
+@click.argument("experiment", required=False, shell_complete=complete_experiment)
 @namespace_option
 @context_option
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces, if that is permitted.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launcher.commands.common import say
+from launcher.commands.completing import complete_experiment
 from launcher.commands.durations import duration
 from launcher.commands.run_options import connected, context_option, namespace_option
 
@@ -16,7 +17,7 @@ _HELP_KEEP = "Keep this many of each experiment's ended runs, the newest."
 
 
 @click.command("prune")
-@click.argument("experiment", required=False)
+@click.argument("experiment", required=False, shell_complete=complete_experiment)
 @namespace_option
 @context_option
 @click.option("--older-than", type=duration, metavar="DURATION", help="Only what ended so long ago: 12h, 7d.")

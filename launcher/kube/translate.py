@@ -23,7 +23,7 @@ _RIGHT = re.compile(
     r'User "(?P<user>[^"]+)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" '
     r'in API group "(?P<group>[^"]*)" (?:in the namespace "(?P<namespace>[^"]+)"|at the cluster scope)'
 )
-_UNKNOWN_FIELD = re.compile(r"\.([\w.\[\]]+): field not declared in schema")
+_UNKNOWN_FIELD = re.compile(r"\.((?:[\w.]|\[[^\]]*\])+): field not declared in schema")
 
 _BY_STATUS: dict[int, type[KubeError]] = {
     400: InvalidError,
@@ -50,6 +50,9 @@ def translate(what: str, server: str, status: int, data: bytes) -> KubeError:
     """
     kind = _BY_STATUS.get(status, UnreachableError if status >= 500 else KubeError)
     answer = _status(data)
+    # A field that no schema knows is an internal error to the server.
+    if answer is not None and _UNKNOWN_FIELD.search(str(answer.get("message"))):
+        kind = InvalidError
     if answer is None:
         text = " ".join(data.decode(errors="replace").split())
         return kind(what, _shortened(f"{server} answered {status} {text}".rstrip()))

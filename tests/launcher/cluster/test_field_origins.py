@@ -38,6 +38,7 @@ CONTAINER = "spec.template.spec.containers[0]"
         ("spec.template.spec.tolerations[0].operator", "spec.pod.tolerations"),
         ("spec.template.spec.hostAliases[0].ip", "spec.pod.template.spec.hostAliases.0.ip"),
         (f"{CONTAINER}.lifecycle.stopSignal", "spec.pod.template.spec.containers.0.lifecycle.stopSignal"),
+        ('spec.template.spec.containers[name="trainer"].image', "spec.pod.image"),
         ("spec.resources.requests.storage", "spec.storage.create.size"),
         ("spec.completions", ""),
         ("", ""),

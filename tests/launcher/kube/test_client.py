@@ -191,6 +191,12 @@ def test_warnings_are_told_once(server: ApiServer, tmp_path: Path, monkeypatch: 
             ExitCode.USAGE,
             "2 things are wrong\n  spec.a: Required\n  spec.b: Bad",
         ),
+        (
+            refusal(500, "", "failed to create typed patch object: .data.x: field not declared in schema"),
+            InvalidError,
+            ExitCode.USAGE,
+            ".data.x: field not declared in schema",
+        ),
         (Answer(502, b"<html>bad</html>"), UnreachableError, ExitCode.UNAVAILABLE, "answered 502 <html>"),
         (Answer(418, b"tea"), KubeError, ExitCode.CRASH, "answered 418 tea"),
         (Answer(200, b"not json"), UnreachableError, ExitCode.UNAVAILABLE, "no whole answer"),
