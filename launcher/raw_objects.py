@@ -126,6 +126,8 @@ def _event(raw: Object, kind: str, name: str) -> Event:
     reason, text = _FOREIGN.get(word) if word in _EXPLAINS else None, foreign_words.short(message)
     if reason is Reason.POD_NOT_CREATED:
         reason, text = foreign_words.not_created(message)
+    elif word == "FailedScheduling":
+        _, text = foreign_words.no_place(message)
     series = raw.get("series") or {}
     times = (series.get("lastObservedTime"), raw.get("lastTimestamp"), raw.get("eventTime"))
     time = next((each for each in times if each), None) or raw["metadata"].get("creationTimestamp")
