@@ -122,14 +122,15 @@ class Observer:
         if not owners and not jobs and not pods:
             where = f"there is none in namespace {self._kube.namespace}"
             raise NoSuchRunError(f"find run {self._run!r}", where)
-        told = read_progress(self._kube, pods, jobs.get(0), self._progress)
+        lost_nodes = self._lost_nodes(pods)
+        told = read_progress(self._kube, pods, jobs.get(0), self._progress, lost_nodes=lost_nodes)
         self._progress = told.progress
         return Observed(
             run=self._run,
             owner=raw_objects.owner(owners[0]) if owners else None,
             jobs=jobs,
             pods=pods,
-            lost_nodes=self._lost_nodes(pods),
+            lost_nodes=lost_nodes,
             progress=told.progress,
             pace=told.pace,
             events=self._events.read(jobs.values(), pods),

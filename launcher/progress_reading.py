@@ -1,9 +1,9 @@
 """How far a run is: from worker 0's log, else from what was kept of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from launcher.kube import InvalidError, Kube, LogRequest, NotFoundError
+from launcher.kube import InvalidError, Kube, LogRequest, NotFoundError, UnreachableError
 from launcher.observed import Job, Pod
 from trainer.contract.progress import RunProgress, RunState
 
@@ -32,6 +32,7 @@ def read_progress(
     chief: Job | None,
     before: RunProgress | None = None,
     most_logs: int | None = None,
+    lost_nodes: Collection[str] = (),
 ) -> Told:
     """Reads how far a run is.
 
@@ -41,6 +42,7 @@ def read_progress(
         chief: Worker 0's Job.
         before: What was known before.
         most_logs: Read no more logs than that; None for as many as it takes to find an epoch.
+        lost_nodes: Nodes that don't answer, so that a log there would be waited for in vain.
 
     Raises:
         ForbiddenError: Logs may not be read.
@@ -48,7 +50,7 @@ def read_progress(
     told: list[RunProgress | None] = []
     logs: list[list[RunProgress]] = []
     for pod, previous in _containers(pods):
-        speaks = pod.running or pod.exit is not None
+        speaks = (pod.running or pod.exit is not None) and pod.node not in lost_nodes
         if speaks and most_logs is not None and len(logs) >= most_logs:
             break
         history = list(_log(kube, pod, previous=previous)) if speaks else []
@@ -103,6 +105,9 @@ def _log(kube: Kube, pod: Pod, *, previous: bool) -> Iterator[RunProgress]:
             if progress is not None:
                 yield progress
     except (NotFoundError, InvalidError):
+        return
+    except UnreachableError:
+        # Its node is what does not answer, as long as the API server does, which has just listed the pods.
         return
 
 

@@ -3,14 +3,14 @@
 Whoever may not read one of them but the Jobs is told the rest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from launcher import naming, raw_objects
 from launcher.kube import CONFIG_MAP, JOB, POD, ForbiddenError, Kube, Object
 from launcher.manifests.storage import run_directory
-from launcher.observed import Event, Observed, Origin, Owner, Pod
+from launcher.observed import Event, Job, Observed, Origin, Owner, Pod
 from launcher.observing import find_run, is_waiting, read_events, read_plan
 from launcher.progress_reading import Told, read_progress
 from launcher.reasons import Reason
@@ -63,22 +63,25 @@ class _Reader:
         # After the Jobs: a pod that its Job counts is then in the list.
         pods: list[Pod] = []
         pods = self._allowed("pods", self._pods, pods)
-        waiting = is_waiting(jobs.values(), pods)
-        # Without an epoch in the newest log, that before it may tell; but what keeps pods away comes first.
-        most = 1 if waiting else 2
-        told = self._allowed(
-            "logs", lambda: read_progress(self._kube, pods, jobs.get(0), most_logs=most), _NOTHING_TOLD
-        )
+        chief, lost = jobs.get(0), dict[str, float]()
         events: list[Event] = []
-        if told.logs < 2:
+        told = _NOTHING_TOLD
+        if is_waiting(jobs.values(), pods) or _suspects(pods):
             events = self._allowed("events", lambda: self._events(pods), events)
+            lost = _lost_nodes(pods, events)
+            told = self._allowed("logs", lambda: self._progress(pods, chief, 1, lost), told)
+        else:
+            # Without an epoch in the newest log, that before it may tell; it takes the place of the events.
+            told = self._allowed("logs", lambda: self._progress(pods, chief, 2, lost), told)
+            if told.logs < 2:
+                events = self._allowed("events", lambda: self._events(pods), events)
         deleting = all("deletionTimestamp" in each["metadata"] for each in raw_jobs)
         observed = Observed(
             run=self._run,
             owner=Owner("", "", 0.0, deleting),
             jobs=jobs,
             pods=pods,
-            lost_nodes=_lost_nodes(pods, events),
+            lost_nodes=lost,
             progress=told.progress,
             pace=told.pace,
             events=events,
@@ -88,6 +91,11 @@ class _Reader:
 
     def _pods(self) -> list[Pod]:
         return raw_objects.pods(self._kube.list(POD, naming.run_selector(self._run)))
+
+    def _progress(
+        self, pods: Sequence[Pod], chief: Job | None, most_logs: int, lost: Collection[str]
+    ) -> Told:
+        return read_progress(self._kube, pods, chief, most_logs=most_logs, lost_nodes=lost)
 
     def _events(self, pods: Sequence[Pod]) -> list[Event]:
         return read_events(self._kube, self._run, {claim for pod in pods for claim in pod.claims})
@@ -106,8 +114,12 @@ def _lost_nodes(pods: Sequence[Pod], events: Sequence[Event]) -> dict[str, float
     Nodes themselves are not asked: there may be as many as workers, and not everybody may read them.
     """
     since = {event.name: event.time for event in events if event.reason is Reason.NODE_LOST}
-    suspects = [pod for pod in pods if pod.live and pod.node and not pod.ready]
-    return {pod.node: since[pod.name] for pod in suspects if pod.name in since}
+    return {pod.node: since[pod.name] for pod in _suspects(pods) if pod.name in since}
+
+
+def _suspects(pods: Sequence[Pod]) -> list[Pod]:
+    """Pods that may be on a lost node."""
+    return [pod for pod in pods if pod.live and pod.node and not pod.ready]
 
 
 def _newest_of(kube: Kube, experiment: str) -> str | None:

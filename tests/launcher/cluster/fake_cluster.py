@@ -24,6 +24,7 @@ from launcher.kube import (
     LogRequest,
     NotFoundError,
     Object,
+    UnreachableError,
     kind_of,
 )
 from launcher.manifests import KubeVersion
@@ -55,6 +56,8 @@ class FakeCluster:
         self.sees_nodes = True
         self.forbidden: set[str] = set()
         """What may not be listed, or read where it is a log, by its plural."""
+        self.unanswered: set[str] = set()
+        """Pods whose nodes give no log."""
         self._uids = itertools.count(1)
 
     # The protocol.
@@ -127,6 +130,8 @@ class FakeCluster:
 
     def log(self, pod: str, request: LogRequest) -> Iterator[str]:
         self.calls.append(("log", "Pod", pod))
+        if pod in self.unanswered:
+            raise UnreachableError(f"read the log of pod/{pod}", "its node does not answer")
         if "log" in self.forbidden:
             raise ForbiddenError(f"read the log of pod/{pod}", "pods/log is forbidden")
         if ("Pod", pod) not in self.objects:

@@ -37,7 +37,7 @@ def test_four_calls_whatever_the_number_of_workers() -> None:
     cluster.set_pod(pod_of(cluster, 7), phase="Running", state={"running": {}})
     cluster.calls.clear()
     found = status(cluster)
-    assert reads(cluster) == [("list", "Job"), ("list", "Pod"), ("log", "Pod"), ("list", "Event")]
+    assert reads(cluster) == [("list", "Job"), ("list", "Pod"), ("list", "Event"), ("log", "Pod")]
     assert len(found.workers) == 10
     assert found.directory == "file:///perdure/storage/digits/mine"
     assert (found.experiment, found.namespace) == ("digits", "team")
@@ -229,6 +229,22 @@ def test_a_lost_node_is_told_by_an_event_of_its_pod() -> None:
     found = status(cluster, START + 31)
     assert state_line(found) == "waiting (NodeLost): worker 1: node n1 does not answer"
     assert ("get", "Node") not in reads(cluster)
+
+
+def test_the_log_of_a_lost_leader_is_not_waited_for() -> None:
+    cluster = submitted()
+    pod = pod_of(cluster, 0)
+    cluster.set_pod(pod, phase="Running", state={"running": {}})
+    cluster.add_event("Pod", pod, "NodeNotReady", "Node is not ready")
+    assert state_line(status(cluster, START + 31)) == "waiting (NodeLost): worker 0: node n0 does not answer"
+    assert ("log", "Pod") not in reads(cluster)
+
+
+def test_a_log_that_its_node_does_not_give_is_as_if_it_were_silent() -> None:
+    cluster = submitted()
+    cluster.unanswered = {pod_of(cluster, 0)}
+    found = status(cluster)
+    assert (found.state, found.epoch) == (State.STARTING, 0)
 
 
 def test_how_long_it_takes_and_in_which_phase() -> None:
