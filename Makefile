@@ -41,7 +41,7 @@ NODE_ON ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate submit status logs wait stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
+.PHONY: help run validate submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,8 +63,15 @@ submit: $(READY) ## Trains EXPERIMENT on the kubeconfig's cluster (RUN, NAMESPAC
 	@$(BIN)/perdure submit "$(EXPERIMENT)" $(if $(RUN),--run "$(RUN)") $(IN_NAMESPACE) \
 		$(if $(filter-out file,$(origin IMAGE)),--image "$(IMAGE)") $(foreach each,$(SET),--set '$(each)') $(ARGS)
 
-status logs wait: $(READY) ## Looks at RUN, or at the newest run of EXPERIMENT (NAMESPACE, ARGS such as -f)
+list: $(READY) ## Lists the runs of NAMESPACE (ARGS such as -A)
+	@$(BIN)/perdure list $(IN_NAMESPACE) $(ARGS)
+
+status watch logs wait: $(READY) ## Looks at RUN, or at the newest run of EXPERIMENT (NAMESPACE, ARGS such as -f)
 	@$(BIN)/perdure $@ "$(or $(RUN),$(EXPERIMENT))" $(IN_NAMESPACE) $(ARGS)
+
+diff: $(READY) ## Compares EXPERIMENT with RUN, or its newest run (NAMESPACE, IMAGE, SET)
+	@$(BIN)/perdure diff "$(EXPERIMENT)" $(if $(RUN),--run "$(RUN)") $(IN_NAMESPACE) \
+		$(if $(filter-out file,$(origin IMAGE)),--image "$(IMAGE)") $(foreach each,$(SET),--set '$(each)') $(ARGS)
 
 stop resume delete: $(READY) ## Stops RUN after a save, lets it go on, deletes its objects (NAMESPACE)
 	@test -n "$(RUN)" || { echo "make $@ needs RUN=name; make status EXPERIMENT=$(EXPERIMENT) shows the newest" >&2; exit 64; }

@@ -2,13 +2,22 @@
 
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
 
+from launcher.commands.common import COMPLETION, PLUGIN, is_plugin
 from launcher.plain_text import plain
 from trainer.contract.exit_codes import ExitCode
+
+
+@dataclass
+class _Options:
+    """Options of the whole command line."""
+
+    debug: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,9 +35,12 @@ _COMMANDS = {
     "render": _Entry("launcher.commands.render", "render_command", "Prints a run's Kubernetes objects."),
     "schema": _Entry("launcher.commands.schema", "schema_command", "Prints the schema of experiment files."),
     "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
+    "diff": _Entry("launcher.commands.diff", "diff_command", "Compares an experiment with a run of it."),
     "wait": _Entry(
         "launcher.commands.wait", "wait_command", "Waits for a run's end, and heals it meanwhile."
     ),
+    "list": _Entry("launcher.commands.list", "list_command", "Lists the runs of a namespace."),
+    "watch": _Entry("launcher.commands.watch", "watch_command", "Shows a run until its end, and heals it."),
     "status": _Entry("launcher.commands.status", "status_command", "Shows what a run is doing."),
     "logs": _Entry(
         "launcher.commands.logs", "logs_command", "Shows the logs of all workers of a run as one."
@@ -37,6 +49,10 @@ _COMMANDS = {
     "resume": _Entry("launcher.commands.resume", "resume_command", "Lets a stopped or failed run go on."),
     "delete": _Entry(
         "launcher.commands.delete", "delete_command", "Deletes a run's objects, not its results."
+    ),
+    "prune": _Entry("launcher.commands.prune", "prune_command", "Deletes the objects of ended runs."),
+    "completion": _Entry(
+        "launcher.commands.completion", "completion_command", "Lets a shell complete what you type."
     ),
 }
 
@@ -63,8 +79,12 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="perdure")
-def perdure() -> None:
+@click.option("--debug", is_flag=True, envvar="PERDURE_DEBUG", help="Show tracebacks; as PERDURE_DEBUG=1.")
+@click.pass_obj
+def perdure(options: _Options | None, *, debug: bool) -> None:
     """Trains Keras 3 models on many workers, and never loses its place."""
+    if options is not None:
+        options.debug = debug
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -76,8 +96,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns:
         A value of `ExitCode`.
     """
+    options = _Options()
     try:
-        code = perdure.main(arguments, prog_name="perdure", standalone_mode=False)
+        code = perdure.main(arguments, _program_name(), COMPLETION, standalone_mode=False, obj=options)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return ExitCode.OK
@@ -86,15 +107,47 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED
-    except _known_errors() as error:
-        click.echo(plain(str(error)), err=True)
-        return int(getattr(error, "exit_code", ExitCode.USAGE))
+    except Exception as error:  # noqa: BLE001 - nobody else is there to tell what went wrong
+        if options.debug:
+            click.echo(plain(traceback.format_exc().rstrip()), err=True)
+        return _told(error)
     return code if isinstance(code, int) else ExitCode.OK
 
 
 def main() -> None:
     """The console script."""
     sys.exit(run())
+
+
+def complete_for_kubectl() -> None:
+    """The console script that kubectl asks what may follow `kubectl perdure`, in kubectl's own form."""
+    from click.shell_completion import ShellComplete  # noqa: PLC0415
+
+    *before, incomplete = sys.argv[1:] or [""]
+    found = ShellComplete(perdure, {}, PLUGIN, COMPLETION).get_completions(before, incomplete)
+    for each in found:
+        click.echo(f"{each.value}\t{each.help}" if each.help else each.value)
+    # No files where there is something better to offer.
+    click.echo(f":{4 if found else 0}")
+
+
+def _program_name() -> str:
+    """As the user called it: kubectl runs `kubectl-perdure` for `kubectl perdure`."""
+    return PLUGIN if is_plugin() else "perdure"
+
+
+def _told(error: Exception) -> int:
+    """Tells what went wrong, and returns the exit code for it."""
+    if isinstance(error, _known_errors()):
+        click.echo(plain(str(error)), err=True)
+        return int(getattr(error, "exit_code", ExitCode.USAGE))
+    if isinstance(error, OSError):
+        click.echo(plain(f"the system refuses: {error}"), err=True)
+        return ExitCode.CRASH
+    found = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    advice = "please report it with what the same command shows with --debug behind the program's name"
+    click.echo(plain(f"a mistake in Perdure itself: {found}; {advice}"), err=True)
+    return ExitCode.CRASH
 
 
 def _known_errors() -> tuple[type[Exception], ...]:

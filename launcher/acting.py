@@ -90,11 +90,16 @@ def annotate(kube: Kube, job: str, uid: str, annotations: dict[str, str]) -> Non
         return
 
 
-def delete_run(kube: Kube, run: str) -> int:
+def delete_run(kube: Kube, run: str, owner_uid: str | None = None) -> int:
     """Deletes all objects of a run; never its run directory, nor a claim.
 
     The ConfigMap goes first, since nobody recreates anything of a run that has none. All the rest is deleted
     by its labels as well: after a broken off submit some of it has no owner yet.
+
+    Args:
+        kube: The cluster.
+        run: The run's name.
+        owner_uid: Delete only the run whose ConfigMap this is; of one that has none, all there is.
 
     Returns:
         How many objects there were.
@@ -102,6 +107,9 @@ def delete_run(kube: Kube, run: str) -> int:
     selector = naming.run_selector(run)
     kinds = (CONFIG_MAP, JOB, SERVICE, NETWORK_POLICY)
     found = [(kind, each["metadata"]) for kind in kinds for each in kube.list(kind, selector, whole=False)]
+    others = [metadata for kind, metadata in found if kind == CONFIG_MAP and metadata["uid"] != owner_uid]
+    if owner_uid is not None and others:
+        return 0
     for kind, metadata in found:
         _delete(kube, kind, metadata["name"], metadata["uid"])
     return len(found)

@@ -1,6 +1,6 @@
 """A run as a cluster shows it, in our own small types; raw_objects.py reads them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -48,6 +48,7 @@ class Pod:
         disrupted: It was ended from outside.
         exit: How its last container ended; None where none has.
         restarts: Restarts of its container in place.
+        claims: Names of the PersistentVolumeClaims that it mounts.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Pod:
     disrupted: bool
     exit: Exit | None
     restarts: int
+    claims: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,48 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Event:
+    """Something that the cluster warned of.
+
+    Attributes:
+        kind: Kind of the object that it is about.
+        name: Its name.
+        word: What Kubernetes calls it.
+        reason: Why a pod of that object waits, in our words; None for what explains nothing.
+        message: In Kubernetes' words, on one line.
+        count: How often it happened.
+        time: When it did last, in seconds since 1970.
+    """
+
+    kind: str
+    name: str
+    word: str
+    reason: Reason | None
+    message: str
+    count: int
+    time: float
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run is, as each of its Jobs tells; the ConfigMap tells more.
+
+    Attributes:
+        experiment: What is trained.
+        namespace: Where its objects live.
+        workers: Number of its workers.
+        node_lost_after: Seconds until a node that doesn't answer is taken for lost.
+        directory: URL of its run directory, as worker 0 sees it.
+    """
+
+    experiment: str
+    namespace: str
+    workers: int
+    node_lost_after: float
+    directory: str
+
+
+@dataclass(frozen=True)
 class Owner:
     """The run's ConfigMap, which owns all the rest.
 
@@ -136,6 +180,9 @@ class Observed:
         pods: All its pods, the newest of a worker last.
         lost_nodes: Since when each node that doesn't answer has not, in seconds since 1970.
         progress: How far it is, from worker 0's log, else from what was kept of it; None where nothing tells.
+        pace: Epochs done in a second, lately; None where nothing tells.
+        events: What the cluster warned of, the newest last; empty where nobody asked.
+        unseen: What may not be read: `pods`, `events`, `logs`.
     """
 
     run: str
@@ -144,6 +191,9 @@ class Observed:
     pods: Sequence[Pod]
     lost_nodes: Mapping[str, float]
     progress: RunProgress | None
+    pace: float | None = None
+    events: Sequence[Event] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def last_message(self) -> str | None:
@@ -158,6 +208,11 @@ class Observed:
             return LastWord.from_message(self.last_message)
         chief = self.jobs.get(0)
         return chief.result if chief else None
+
+    def newest_event(self, kind: str, names: Collection[str]) -> Event | None:
+        """The last event about one of these objects that says why a pod waits."""
+        found = (each for each in reversed(self.events) if each.reason is not None)
+        return next((each for each in found if each.kind == kind and each.name in names), None)
 
     def pods_of(self, worker: int) -> list[Pod]:
         """A worker's pods, the newest last."""

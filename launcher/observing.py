@@ -1,33 +1,35 @@
-"""Reads a run from a cluster: three label-selected lists, one log, and the nodes that look lost."""
+"""Reads a run from a cluster: three label-selected lists, one log, and the nodes that look lost.
+
+Where a worker has no pod that runs, the namespace's warnings are read too.
+"""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 
 from launcher import naming, raw_objects
 from launcher.kube import (
     CONFIG_MAP,
+    EVENT,
     JOB,
     NODE,
     POD,
     ForbiddenError,
-    InvalidError,
     Kube,
     KubeError,
-    LogRequest,
     NotFoundError,
     Object,
 )
 from launcher.manifests import RunPlan, read_config_map
-from launcher.observed import Job, Observed, Pod
+from launcher.observed import Event, Job, Observed, Pod
+from launcher.progress_reading import read_progress
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.progress import RunProgress, RunState
-
-LOG_LINES = 2000
-"""Of worker 0's log; progress is in it every 15 s."""
+from trainer.contract.progress import RunProgress
 
 NODE_SECONDS = 10.0
 """A node is not asked for again before so long."""
+
+EVENT_SECONDS = 10.0
+"""Nor is it asked again what the cluster says of a run that has no pods where it should."""
 
 
 class NoSuchRunError(NotFoundError):
@@ -50,7 +52,7 @@ def find_run(kube: Kube, name: str) -> str:
         NoSuchRunError: There is neither.
     """
     selector = naming.run_selector(name)
-    if any(kube.list(kind, selector, whole=False) for kind in (CONFIG_MAP, JOB)):
+    if any(kube.list(kind, selector, whole=False) for kind in (JOB, CONFIG_MAP)):
         return name
     runs = runs_of(kube, name)
     if not runs:
@@ -102,6 +104,7 @@ class Observer:
         self._run = run
         self._monotonic = monotonic
         self._progress: RunProgress | None = None
+        self._events = _EventReader(kube, run, monotonic)
         self._nodes: dict[str, tuple[float, float | None]] = {}
         self._sees_nodes = True
 
@@ -119,36 +122,19 @@ class Observer:
         if not owners and not jobs and not pods:
             where = f"there is none in namespace {self._kube.namespace}"
             raise NoSuchRunError(f"find run {self._run!r}", where)
-        self._progress = _joined([*self._told(pods, jobs.get(0)), self._progress])
+        lost_nodes = self._lost_nodes(pods)
+        told = read_progress(self._kube, pods, jobs.get(0), self._progress, lost_nodes=lost_nodes)
+        self._progress = told.progress
         return Observed(
             run=self._run,
             owner=raw_objects.owner(owners[0]) if owners else None,
             jobs=jobs,
             pods=pods,
-            lost_nodes=self._lost_nodes(pods),
-            progress=self._progress,
+            lost_nodes=lost_nodes,
+            progress=told.progress,
+            pace=told.pace,
+            events=self._events.read(jobs.values(), pods),
         )
-
-    def _told(self, pods: list[Pod], chief: Job | None) -> Iterator[RunProgress | None]:
-        """Yields what tells of the progress, the newest first, up to one that tells of an epoch.
-
-        The first is what the newest pod says, None if that says nothing yet.
-        """
-        for pod in reversed([pod for pod in pods if pod.worker == 0]):
-            for previous in (False, True) if pod.restarts else (False,):
-                told = self._from_log(pod.name, previous=previous) if pod.running or pod.exit else None
-                yield told
-                if told is not None and told.epoch:
-                    return
-        if chief is not None:
-            yield chief.progress
-
-    def _from_log(self, pod: str, *, previous: bool) -> RunProgress | None:
-        try:
-            lines = list(self._kube.log(pod, LogRequest(previous=previous, tail=LOG_LINES)))
-        except (NotFoundError, InvalidError):
-            return None
-        return newest_progress(lines)
 
     def _lost_nodes(self, pods: Iterable[Pod]) -> dict[str, float]:
         suspects = sorted({pod.node for pod in pods if pod.live and pod.node and not pod.ready})
@@ -171,26 +157,39 @@ class Observer:
         return since
 
 
-def newest_progress(lines: list[str]) -> RunProgress | None:
-    """The last progress in a log; None where there is none."""
-    found = (RunProgress.from_line(line) for line in reversed(lines))
-    return next((progress for progress in found if progress is not None), None)
+def read_events(kube: Kube, run: str, claims: Iterable[str]) -> list[Event]:
+    """What the cluster warns of, of a run's Jobs, pods and claims; one call, whatever their number.
 
-
-def _joined(told: list[RunProgress | None]) -> RunProgress | None:
-    """What the newest says, with the place from the newest that knows one: a new leader begins without.
-
-    What an older one was doing, it no longer does.
+    Raises:
+        ForbiddenError: Events may not be listed.
     """
-    silent = not told or told[0] is None
-    known = [each for each in told if each is not None]
-    if silent:
-        known = [replace(each, state=RunState.WAITING, missing=()) for each in known]
-    placed = next((each for each in known if each.epoch), None)
-    if not known or placed is None:
-        return known[0] if known else None
-    now = known[0]
-    return now if now.epoch else replace(
-        placed, state=now.state, reason=now.reason, missing=now.missing, time=now.time,
-        attempt=max(now.attempt, placed.attempt), restarts=max(now.restarts, placed.restarts),
-    )  # fmt: skip
+    return raw_objects.events(kube.list(EVENT, "", fields="type=Warning"), run, claims)
+
+
+def is_waiting(jobs: Iterable[Job], pods: Iterable[Pod]) -> bool:
+    """Whether some worker has no pod that runs, and only events may tell why."""
+    running = {pod.worker for pod in pods if pod.running}
+    return any(not (job.finished or job.suspended or job.worker in running) for job in jobs)
+
+
+class _EventReader:
+    """Reads a run's events while it waits, and not too often."""
+
+    def __init__(self, kube: Kube, run: str, monotonic: Callable[[], float]) -> None:
+        self._kube, self._run, self._monotonic = kube, run, monotonic
+        self._read_at = -EVENT_SECONDS
+        self._events: Sequence[Event] = ()
+
+    def read(self, jobs: Iterable[Job], pods: Sequence[Pod]) -> Sequence[Event]:
+        """What is known; nothing for whom events are none of their business."""
+        if not is_waiting(jobs, pods):
+            return self._events
+        now = self._monotonic()
+        if now < self._read_at + EVENT_SECONDS:
+            return self._events
+        self._read_at = now
+        try:
+            self._events = read_events(self._kube, self._run, {name for pod in pods for name in pod.claims})
+        except ForbiddenError:
+            self._read_at = float("inf")
+        return self._events

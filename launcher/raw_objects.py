@@ -1,22 +1,27 @@
 """Raw objects of a run -> our own small types; the only place where Kubernetes' words for states are read."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from launcher import naming
-from launcher.kube import Object
-from launcher.observed import Exit, Job, Owner, Pod, Position
+from launcher import foreign_words, naming
+from launcher.kube import CLAIM, Object
+from launcher.observed import Event, Exit, Job, Origin, Owner, Pod, Position
 from launcher.reasons import Reason
-from trainer.contract.pod import PROGRESS_PREFIX
+from trainer.contract.pod import PROGRESS_PREFIX, RUN_DIRECTORY
 from trainer.contract.progress import LastWord, RunProgress
+
+NODE_LOST_AFTER = 30.0
+"""Seconds until a node is taken for lost, of runs whose Jobs do not tell."""
 
 # What Kubernetes and its parts call it, and what we do. A word that is missing here is shown as it is.
 _FOREIGN: dict[str, Reason] = {
     # Condition PodScheduled: the scheduler.
     "Unschedulable": Reason.UNSCHEDULABLE,
+    "SchedulerError": Reason.UNSCHEDULABLE,
     "SchedulingGated": Reason.SUSPENDED,
     # A waiting container: the kubelet.
     "ContainerCreating": Reason.POD_STARTING,
@@ -53,6 +58,14 @@ _FOREIGN: dict[str, Reason] = {
     # Condition Failed of a Job: its controller.
     "BackoffLimitExceeded": Reason.TOO_MANY_RETRIES,
     "DeadlineExceeded": Reason.TOO_LONG,
+    # An event: the Job's controller, the kubelet, what makes volumes, and what looks after nodes.
+    "FailedCreate": Reason.POD_NOT_CREATED,
+    "FailedMount": Reason.VOLUME_NOT_MOUNTED,
+    "FailedAttachVolume": Reason.VOLUME_NOT_MOUNTED,
+    "FailedCreatePodSandBox": Reason.CONTAINER_NOT_STARTED,
+    "ProvisioningFailed": Reason.CLAIM_UNBOUND,
+    "FailedBinding": Reason.CLAIM_UNBOUND,
+    "NodeNotReady": Reason.NODE_LOST,
 }
 
 
@@ -74,6 +87,52 @@ def pods(objects: Iterable[Object]) -> list[Pod]:
     """Reads the pods of a run, the oldest first; pods of no worker are left out."""
     found = (_pod(each, worker) for each in objects if (worker := _worker(each)) is not None)
     return sorted(found, key=lambda pod: pod.created)
+
+
+def origin(objects: Sequence[Object]) -> Origin | None:
+    """Reads what a run is from its Jobs; None where there are none."""
+    known = {worker: each for each in objects if (worker := _worker(each)) is not None}
+    if not known:
+        return None
+    metadata = known[min(known)]["metadata"]
+    annotations = metadata.get("annotations") or {}
+    workers, lost_after = annotations.get(naming.WORKERS, ""), annotations.get(naming.NODE_LOST_AFTER, "")
+    variables = (each for job in known.values() for each in _container(job).get("env") or [])
+    directories = (each["value"] for each in variables if each["name"] == RUN_DIRECTORY)
+    return Origin(
+        experiment=metadata["labels"].get(naming.EXPERIMENT, ""),
+        namespace=metadata.get("namespace", ""),
+        # A submit makes the last worker's Job first.
+        workers=int(workers) if workers.isdecimal() else max(known) + 1,
+        node_lost_after=float(lost_after) if lost_after.isdecimal() else NODE_LOST_AFTER,
+        directory=next(directories, ""),
+    )
+
+
+def events(objects: Iterable[Object], run: str, claims: Iterable[str]) -> list[Event]:
+    """Reads the events about a run's Jobs and pods, and about claims; the newest last."""
+    workers, named = re.compile(rf"{re.escape(run)}-worker-\d+(-.*)?"), set(claims)
+    found = []
+    for each in objects:
+        about = each["involvedObject"]
+        kind, name = about.get("kind", ""), about.get("name", "")
+        if name in named if kind == CLAIM.name else workers.fullmatch(name):
+            found.append(_event(each, kind, name))
+    return sorted(found, key=lambda event: event.time)
+
+
+def _event(raw: Object, kind: str, name: str) -> Event:
+    word, message = raw.get("reason", ""), raw.get("message") or ""
+    reason, text = _FOREIGN.get(word) if word in _EXPLAINS else None, foreign_words.short(message)
+    if reason is Reason.POD_NOT_CREATED:
+        reason, text = foreign_words.not_created(message)
+    elif word == "FailedScheduling":
+        _, text = foreign_words.no_place(message)
+    series = raw.get("series") or {}
+    times = (series.get("lastObservedTime"), raw.get("lastTimestamp"), raw.get("eventTime"))
+    time = next((each for each in times if each), None) or raw["metadata"].get("creationTimestamp")
+    count = series.get("count") or raw.get("count") or 1
+    return Event(kind, name, word, reason, text, count, seconds(time) if time else 0.0)
 
 
 def unanswering_since(node: Object) -> float | None:
@@ -153,8 +212,15 @@ def _pod(raw: Object, worker: int) -> Pod:
         disrupted=disruption is not None or _FOREIGN.get(status.get("reason", "")) in _FROM_OUTSIDE,
         exit=_exit(state.get("terminated") or (container.get("lastState") or {}).get("terminated")),
         restarts=container.get("restartCount") or 0,
+        claims=_claims(raw),
     )
 
+
+_EXPLAINS = (
+    "FailedCreate", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox",
+    "ProvisioningFailed", "FailedBinding", "NodeNotReady",
+)  # fmt: skip
+"""Events that say why a pod waits; others repeat what its status says."""
 
 _FROM_OUTSIDE = (Reason.EVICTED, Reason.PREEMPTED, Reason.NODE_LOST, Reason.NODE_SHUTDOWN, Reason.POD_REFUSED)
 
@@ -169,11 +235,31 @@ def _why(
     told = [disruption, status if status.get("reason") else None, unscheduled, waiting, ended]
     for each in told:
         if each is not None and each.get("reason") in _FOREIGN:
-            return _FOREIGN[each["reason"]], each.get("message") or ""
+            return _shortened(_FOREIGN[each["reason"]], each.get("message") or "")
     for each in (waiting, unscheduled):
         if each is not None and each.get("reason"):
             return Reason.UNKNOWN, f"{each['reason']}: {each.get('message') or ''}".rstrip(": ")
     return None, ""
+
+
+def _shortened(reason: Reason, message: str) -> tuple[Reason, str]:
+    if reason is Reason.UNSCHEDULABLE:
+        return foreign_words.no_place(message)
+    if reason is Reason.IMAGE_NOT_PULLED:
+        return reason, foreign_words.not_pulled(message)
+    return reason, foreign_words.short(message)
+
+
+def _container(job: Object) -> dict[str, Any]:
+    containers = job.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or []
+    return next(iter(containers), {})
+
+
+def _claims(raw: Object) -> tuple[str, ...]:
+    volumes = raw["spec"].get("volumes") or []
+    return tuple(
+        each["persistentVolumeClaim"]["claimName"] for each in volumes if "persistentVolumeClaim" in each
+    )
 
 
 def _exit(terminated: Mapping[str, Any] | None) -> Exit | None:

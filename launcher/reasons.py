@@ -47,6 +47,20 @@ class Reason(StrEnum):
 
     UNSCHEDULABLE = "Unschedulable"
     """No node has room for the pod, or fits what it asks for."""
+    CLAIM_UNBOUND = "ClaimUnbound"
+    """The PersistentVolumeClaim has no volume: none is made for it, or none fits."""
+    CLAIM_MISSING = "ClaimMissing"
+    """The PersistentVolumeClaim that the pod mounts is not there."""
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    """The namespace's ResourceQuota has no room for the pod, so there is none."""
+    POD_SECURITY = "PodSecurityRefused"
+    """The namespace's Pod Security Standard forbids the pod, so there is none."""
+    ADMISSION_REFUSED = "AdmissionRefused"
+    """A webhook, policy or limit of the cluster forbids the pod, so there is none."""
+    POD_NOT_CREATED = "PodNotCreated"
+    """The Job cannot make its pod for another reason."""
+    VOLUME_NOT_MOUNTED = "VolumeNotMounted"
+    """The node cannot attach or mount a volume of the pod."""
     IMAGE_NOT_PULLED = "ImageNotPulled"
     """The node cannot get the image."""
     CONFIGURATION_MISSING = "ConfigurationMissing"
@@ -101,3 +115,9 @@ class Reason(StrEnum):
     """The Job's activeDeadlineSeconds, the backstop behind `deadline`, has passed."""
     UNKNOWN = "Unknown"
     """What would tell is gone."""
+
+
+NEED_NOTHING = frozenset({
+    Reason.POD_STARTING, Reason.POD_ENDING, Reason.RUN_ENDED, Reason.FINISHED, Reason.STOPPED,
+})  # fmt: skip
+"""Reasons that nobody has to do anything about; each other one has its page in docs/failures."""

@@ -4,8 +4,9 @@ import heapq
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from launcher import naming, raw_objects
 from launcher.kube import JOB, POD, InvalidError, Kube, KubeError, LogRequest, NotFoundError
@@ -33,47 +34,61 @@ class LogLine:
     text: str
 
 
-def read_logs(
-    kube: Kube, run: str, *, tail: int | None = None, worker: int | None = None
-) -> Iterator[LogLine]:
+@dataclass(frozen=True)
+class Wanted:
+    """Which lines of a run's logs.
+
+    Attributes:
+        tail: Of each container only so many of its last lines; None for all.
+        workers: Only of these workers; of all if empty.
+        since: Only what was written at or after this time, as RFC 3339; None for all.
+    """
+
+    tail: int | None = None
+    workers: frozenset[int] = frozenset()
+    since: str | None = None
+
+
+ALL = Wanted()
+"""Every line."""
+
+
+def read_logs(kube: Kube, run: str, wanted: Wanted = ALL) -> Iterator[LogLine]:
     """The lines that have been written so far, merged by time; of failed predecessors too.
 
     Args:
         kube: The cluster.
         run: The run's name.
-        tail: Of each container only so many of its last lines.
-        worker: Only of this worker.
+        wanted: Which lines.
     """
     streams = [
-        _lines(kube, pod, LogRequest(previous=previous, tail=tail, timestamps=True))
-        for pod in _pods(kube, run, worker)
+        _lines(
+            kube, pod, LogRequest(previous=previous, tail=wanted.tail, since=wanted.since, timestamps=True)
+        )
+        for pod in _pods(kube, run, wanted.workers)
         for previous in ((True, False) if pod.restarts else (False,))
     ]
     return heapq.merge(*streams)
 
 
 def follow_logs(
-    kube: Kube,
-    run: str,
-    *,
-    tail: int | None = None,
-    worker: int | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    kube: Kube, run: str, wanted: Wanted = ALL, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[LogLine]:
     """The lines so far, and new ones as they come, until the run has ended or is gone.
 
     Args:
         kube: The cluster.
         run: The run's name.
-        tail: Of what has been written so far only so many lines of each container.
-        worker: Only of this worker.
+        wanted: Which of the lines so far, and of which workers the new ones.
         sleep: Waits for so many seconds.
 
     Raises:
         KubeError: The pods could not be listed.
     """
-    follower = _Follower(kube, run, worker, sleep)
-    for line in read_logs(kube, run, tail=tail, worker=worker):
+    if wanted.tail == 0:
+        wanted = replace(wanted, since=rfc3339(time.time()))
+    follower = _Follower(kube, run, wanted, sleep)
+    for line in read_logs(kube, run, wanted):
         follower.seen[line.pod] = line.time
         yield line
     yield from follower.lines()
@@ -86,8 +101,8 @@ class _Follower:
         seen: Time of the last line of each pod that is known.
     """
 
-    def __init__(self, kube: Kube, run: str, worker: int | None, sleep: Callable[[float], None]) -> None:
-        self._kube, self._run, self._worker, self._sleep = kube, run, worker, sleep
+    def __init__(self, kube: Kube, run: str, wanted: Wanted, sleep: Callable[[float], None]) -> None:
+        self._kube, self._run, self._wanted, self._sleep = kube, run, wanted, sleep
         self._lines: queue.SimpleQueue[LogLine | KubeError | None] = queue.SimpleQueue()
         self.seen: dict[str, str] = {}
 
@@ -106,7 +121,7 @@ class _Follower:
             while not ended:
                 # Asked for first: whatever a run that has ended had to say is then in the pods below.
                 ended = self._has_ended()
-                for pod in _pods(self._kube, self._run, self._worker):
+                for pod in _pods(self._kube, self._run, self._wanted.workers):
                     if pod.name not in threads:
                         threads[pod.name] = threading.Thread(target=self._follow, args=(pod,), daemon=True)
                         threads[pod.name].start()
@@ -121,14 +136,14 @@ class _Follower:
     def _has_ended(self) -> bool:
         jobs = raw_objects.jobs(self._kube.list(JOB, naming.run_selector(self._run)))
         if any(job.stopped for job in jobs.values()):
-            return not any(pod.live for pod in _pods(self._kube, self._run, None))
+            return not any(pod.live for pod in _pods(self._kube, self._run))
         return not jobs or (0 in jobs and jobs[0].finished)
 
     def _follow(self, pod: Pod) -> None:
         """Reads a pod's log to its end, through restarts of its container."""
         while True:
             last = self.seen.get(pod.name)
-            request = LogRequest(since=last, follow=True, timestamps=True)
+            request = LogRequest(since=last or self._wanted.since, follow=True, timestamps=True)
             try:
                 for line in _lines(self._kube, pod, request):
                     if last is None or line.time > last:
@@ -148,9 +163,14 @@ class _Follower:
         return found.uid == pod.uid and found.live
 
 
-def _pods(kube: Kube, run: str, worker: int | None) -> list[Pod]:
+def rfc3339(time: float) -> str:
+    """Seconds since 1970 in the form of a log's times."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _pods(kube: Kube, run: str, workers: Collection[int] = ()) -> list[Pod]:
     found = raw_objects.pods(kube.list(POD, naming.run_selector(run)))
-    return [pod for pod in found if worker in (None, pod.worker)]
+    return [pod for pod in found if not workers or pod.worker in workers]
 
 
 def _lines(kube: Kube, pod: Pod, request: LogRequest) -> Iterator[LogLine]:

@@ -2,27 +2,37 @@
 
 import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+from launcher.columns import aligned, columns, duration
+from launcher.observed import Event
 from launcher.reasons import State
-from launcher.run_status import RunStatus, WorkerStatus
+from launcher.run_status import RunStatus
+from launcher.worker_status import WorkerStatus
+
+MOST_WORKERS = 20
+"""Of more workers only those are shown that do not run, and of these so many."""
 
 
 def table(status: RunStatus) -> str:
-    """The whole status, a line per thing, then a line per worker, then the traceback if there is one."""
+    """The whole status: a line per thing, one per worker, the last events, the traceback if there is one."""
     rows = [
         ("run", f"{status.run} in namespace {status.namespace}"),
         ("experiment", status.experiment),
         ("state", state_line(status)),
+        *([("what to do", status.help)] if status.help else []),
         *([("place", place)] if (place := place_line(status)) else []),
+        *([("left", f"at most {duration(status.seconds_left)}")] if status.seconds_left is not None else []),
         *((f"best {best.monitor}", f"{best.value:.4g} at epoch {best.epoch}") for best in status.best),
         ("restarts", str(status.restarts)),
         *([("stopped by", status.stopped_by)] if status.stopped_by else []),
         *([("weights", f"sha256 {status.weights_digest}")] if status.weights_digest else []),
         *([("exit code", str(int(status.exit_code)))] if status.exit_code is not None else []),
         ("directory", status.directory),
+        *([("not seen", _unseen(status.unseen))] if status.unseen else []),
     ]
-    parts = [_aligned(rows), "", _workers(status.workers)]
-    return "\n".join([*parts, "", status.traceback.rstrip()] if status.traceback else parts)
+    parts = [aligned(rows), _workers(status.workers), _events(status.events), status.traceback.rstrip()]
+    return "\n\n".join(part for part in parts if part)
 
 
 def state_line(status: RunStatus) -> str:
@@ -34,8 +44,9 @@ def place_line(status: RunStatus) -> str:
     """How far it is; empty before its first attempt."""
     if not status.epoch:
         return f"attempt {status.attempt}" if status.attempt else ""
+    phase = f" {status.phase}" if status.phase else ""
     step = "" if not status.step else f", step {status.step}" + (f"/{status.steps}" if status.steps else "")
-    return f"epoch {status.epoch}/{status.epochs}{step}, attempt {status.attempt}"
+    return f"epoch {status.epoch}/{status.epochs}{phase}{step}, attempt {status.attempt}"
 
 
 def ending(status: RunStatus) -> str:
@@ -44,8 +55,8 @@ def ending(status: RunStatus) -> str:
     weights = [f"weights sha256 {status.weights_digest}"] if status.weights_digest else []
     head = f"run {status.run}: {state_line(status)}"
     told = [head, place_line(status), *best, *weights, f"run directory {status.directory}"]
-    if status.state is State.FAILED and status.traceback:
-        told.append(status.traceback.rstrip())
+    if status.state is State.FAILED:
+        told += [f"what to do: {status.help}" if status.help else "", status.traceback.rstrip()]
     return "\n".join(line for line in told if line)
 
 
@@ -53,29 +64,51 @@ def next_commands(program: str, run: str, namespace: Sequence[str]) -> str:
     """The three commands that one needs next.
 
     Args:
-        program: How Perdure is called.
+        program: How Perdure is called, as a shell takes it.
         run: Name of the run.
         namespace: Options that lead to it, such as `-n team`.
     """
     rows = [
-        ("its logs", shlex.join([program, "logs", "-f", run, *namespace])),
-        ("its state", shlex.join([program, "status", run, *namespace])),
-        ("until its end", shlex.join([program, "wait", run, *namespace])),
+        ("its logs", ["logs", "-f", run, *namespace]),
+        ("its state", ["status", run, *namespace]),
+        ("until its end", ["wait", run, *namespace]),
     ]
-    return _aligned(rows)
+    return aligned([(what, f"{program} {shlex.join(words)}") for what, words in rows])
 
 
 def _workers(workers: Sequence[WorkerStatus]) -> str:
-    head = ("worker", "state", "restarts", "node", "why")
+    head = ("worker", "state", "restarts", "pod", "node", "why")
+    shown = workers if len(workers) <= MOST_WORKERS else [each for each in workers if not _is_well(each)]
     rows = [
-        (str(each.worker), each.state, str(each.restarts), each.node or "-", _reason(each))
-        for each in workers
+        (str(each.worker), each.state, str(each.restarts), each.pod or "-", each.node or "-", _reason(each))
+        for each in shown[:MOST_WORKERS]
     ]
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    left_out = len(workers) - len(rows)
+    more = f"and {left_out} more, {sum(map(_is_well, workers))} of {len(workers)} running or succeeded"
+    return "\n".join([*([columns(head, rows)] if rows else []), *([more] if left_out else [])])
+
+
+def _is_well(worker: WorkerStatus) -> bool:
+    return worker.state in (State.RUNNING, State.SUCCEEDED)
+
+
+def _events(events: Sequence[Event]) -> str:
+    if not events:
+        return ""
+    head = ("last events", "about", "times", "message")
+    return columns(head, [(_clock(each.time), each.name, str(each.count), _told(each)) for each in events])
+
+
+def _clock(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S UTC")
+
+
+def _told(event: Event) -> str:
+    return f"{event.word}: {event.message}".rstrip(": ")
+
+
+def _unseen(what: Sequence[str]) -> str:
+    return f"{', '.join(what)}: you may not read them in this namespace, so that less is known"
 
 
 def _reason(worker: WorkerStatus) -> str:
@@ -86,8 +119,3 @@ def _why(state: State, reason: str | None, message: str) -> str:
     if reason is None:
         return f"{state}: {message}" if message else str(state)
     return f"{state} ({reason})" + (f": {message}" if message else "")
-
-
-def _aligned(rows: Sequence[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows) + 2
-    return "\n".join(f"{name:<{width}}{text}" for name, text in rows)

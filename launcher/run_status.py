@@ -1,12 +1,14 @@
 """What a run on a cluster is doing, from what the cluster shows of it; pure, time is an argument."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from launcher.observed import Job, Observed, Pod
+from launcher.documentation import failure_page
+from launcher.observed import Event, Job, Observed, Origin
+from launcher.progress_reading import epochs_done
 from launcher.reasons import Reason, State
-from launcher.reconcile import Desired, in_back_off, is_lost
+from launcher.reconcile import Desired
+from launcher.worker_status import WorkerStatus, worker_status
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.progress import Best, RunProgress, RunState
 
@@ -21,31 +23,11 @@ _BY_EXIT = {
 # What a run waits for is that of its worst worker, in this order.
 _WORST_FIRST = (State.FAILED, State.SUBMITTING, State.WAITING, State.STOPPING, State.PENDING, State.STARTING)
 
+LAST_EVENTS = 5
+"""So many of the events about a run are shown."""
+
 # A run that has begun, and whose leader has not ended it, waits for a worker in one of these.
 _AWAY = (State.PENDING, State.STARTING, State.STOPPING)
-
-
-@dataclass(frozen=True)
-class WorkerStatus:
-    """What one worker is doing.
-
-    Attributes:
-        worker: Its zero-based number.
-        state: What it does.
-        reason: Why; None where there is nothing to say.
-        message: The same in more words; may be empty.
-        node: Where its newest pod is, or was; empty where it has none.
-        restarts: Restarts of its newest pod's container.
-        exit_code: Of its newest pod's container; None while that runs for the first time.
-    """
-
-    worker: int
-    state: State
-    reason: Reason | None = None
-    message: str = ""
-    node: str = ""
-    restarts: int = 0
-    exit_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +43,7 @@ class RunStatus:
         message: The same in more words; may be empty.
         attempt: Number of the newest attempt; 0 before the first.
         restarts: Attempts before that.
+        phase: What it does in that epoch; empty while nothing trains.
         epoch: The epoch it is at, from 1; 0 before the first.
         epochs: The most epochs that the experiment allows.
         step: Training steps done in that epoch.
@@ -72,7 +55,12 @@ class RunStatus:
         stopped_by: What ended training; None where it has not finished.
         traceback: Of what ended it; empty where nothing did.
         directory: URL of its run directory, as worker 0 sees it.
+        seconds_left: Until all epochs are done, at the pace of late; None while that cannot be told. Early
+            stopping may end it sooner.
+        help: The page of the documentation on the reason; empty where there is none.
         workers: Each worker.
+        events: The last things that the cluster warned of, the newest last.
+        unseen: What may not be read of it, so that less is known: `pods`, `events`, `logs`.
     """
 
     run: str
@@ -83,6 +71,7 @@ class RunStatus:
     message: str
     attempt: int
     restarts: int
+    phase: str
     epoch: int
     epochs: int
     step: int
@@ -94,7 +83,11 @@ class RunStatus:
     stopped_by: str | None
     traceback: str
     directory: str
+    seconds_left: float | None
+    help: str
     workers: tuple[WorkerStatus, ...]
+    events: tuple[Event, ...]
+    unseen: tuple[str, ...]
 
     def as_data(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -116,6 +109,12 @@ class Subject:
     directory: str
 
 
+def status_of(origin: Origin, observed: Observed, now: float) -> RunStatus:
+    """As `status`, of a run of which only its Jobs tell what it is."""
+    subject = Subject(origin.namespace, origin.experiment, origin.directory)
+    return status(subject, Desired(origin.workers, origin.node_lost_after), observed, now)
+
+
 def status(subject: Subject, desired: Desired, observed: Observed, now: float) -> RunStatus:
     """Says what a run is doing.
 
@@ -125,7 +124,7 @@ def status(subject: Subject, desired: Desired, observed: Observed, now: float) -
         observed: What is there.
         now: Seconds since 1970.
     """
-    workers = tuple(_worker(worker, desired, observed, now) for worker in range(desired.workers))
+    workers = tuple(worker_status(worker, desired, observed, now) for worker in range(desired.workers))
     state, reason, message = _run(observed, workers)
     word = observed.last_word if state in (State.SUCCEEDED, State.FAILED) else None
     progress = observed.progress or RunProgress(RunState.WAITING)
@@ -137,6 +136,7 @@ def status(subject: Subject, desired: Desired, observed: Observed, now: float) -
         run=observed.run, namespace=subject.namespace, experiment=subject.experiment,
         state=state, reason=reason, message=message,
         attempt=place.attempt, restarts=place.restarts,
+        phase=progress.phase if state is State.RUNNING else "",
         epoch=place.epoch, epochs=place.epochs, step=place.step, steps=progress.steps,
         best=place.best, metrics=progress.metrics,
         exit_code=_exit_code(observed, state),
@@ -144,7 +144,11 @@ def status(subject: Subject, desired: Desired, observed: Observed, now: float) -
         stopped_by=word.stopped_by if word else None,
         traceback=word.traceback if word else "",
         directory=subject.directory,
+        seconds_left=_seconds_left(observed) if state is State.RUNNING else None,
+        help=failure_page(reason) if reason is not None else "",
         workers=workers,
+        events=tuple(observed.events[-LAST_EVENTS:]),
+        unseen=observed.unseen,
     )  # fmt: skip
 
 
@@ -156,16 +160,29 @@ def _run(observed: Observed, workers: tuple[WorkerStatus, ...]) -> tuple[State, 
     worst = min(workers, key=_badness)
     progress = observed.progress
     if all(each.state is State.RUNNING for each in workers):
-        return _told(progress)
+        return _told(progress, unread=bool({"pods", "logs"} & set(observed.unseen)))
     begun = progress is not None and progress.attempt > 0 and progress.state is not RunState.ENDED
     state = State.WAITING if begun and worst.state in _AWAY else worst.state
-    return state, worst.reason, f"worker {worst.worker}: {worst.message}" if worst.message else ""
+    return state, worst.reason, f"{_named(worst, workers)}: {worst.message}" if worst.message else ""
 
 
-def _told(progress: RunProgress | None) -> tuple[State, Reason | None, str]:
+def _named(worst: WorkerStatus, workers: tuple[WorkerStatus, ...]) -> str:
+    """A worker, and how many others are in the same state for the same reason."""
+    alike = sum((each.state, each.reason) == (worst.state, worst.reason) for each in workers) - 1
+    others = "" if not alike else f" and {alike} other{'s' if alike > 1 else ''}"
+    return f"worker {worst.worker}{others}"
+
+
+def _seconds_left(observed: Observed) -> float | None:
+    if observed.progress is None or not observed.pace:
+        return None
+    return max(0.0, observed.progress.epochs - epochs_done(observed.progress)) / observed.pace
+
+
+def _told(progress: RunProgress | None, *, unread: bool) -> tuple[State, Reason | None, str]:
     """The state of a run whose containers all run: what its leader says."""
     if progress is None:
-        return State.STARTING, None, ""
+        return (State.RUNNING if unread else State.STARTING), None, ""
     if progress.state is RunState.TRAINING:
         return State.RUNNING, None, ""
     if progress.state is RunState.ENDED:
@@ -223,70 +240,6 @@ def _exit_code(observed: Observed, state: State) -> int | None:
     word = observed.last_word
     codes = [pod.exit.code for pod in observed.pods_of(0) if pod.exit is not None]
     return word.exit_code if word else codes[-1] if codes else ExitCode.CRASH
-
-
-def _worker(worker: int, desired: Desired, observed: Observed, now: float) -> WorkerStatus:
-    job, pods = observed.jobs.get(worker), observed.pods_of(worker)
-    state, reason, message = next(_worker_states(job, pods, desired, observed, now))
-    newest = pods[-1] if pods else None
-    return WorkerStatus(
-        worker, state, reason, message,
-        node=newest.node if newest else "",
-        restarts=newest.restarts if newest else 0,
-        exit_code=newest.exit.code if newest and newest.exit else None,
-    )  # fmt: skip
-
-
-def _worker_states(
-    job: Job | None, pods: list[Pod], desired: Desired, observed: Observed, now: float
-) -> Iterator[tuple[State, Reason | None, str]]:
-    """Yields what a worker is doing; the first is what counts."""
-    alive = [pod for pod in pods if pod.live]
-    for pod in alive:
-        if is_lost(pod, observed, desired, now):
-            yield State.WAITING, Reason.NODE_LOST, f"node {pod.node} does not answer"
-    if job is not None and job.finished:
-        yield (State.SUCCEEDED, None, "") if job.succeeded else (State.FAILED, job.reason, job.message)
-    for pod in alive:
-        yield _live(pod)
-    if job is None and (chief := observed.jobs.get(0)) is not None and chief.finished:
-        state = State.SUCCEEDED if chief.succeeded else State.FAILED
-        yield state, Reason.RUN_ENDED, "it was away when the run ended"
-    elif job is None:
-        state = State.SUBMITTING if observed.progress is None else State.WAITING
-        yield state, Reason.JOB_MISSING, "its Job is not there"
-    elif job.suspended:
-        yield (State.STOPPED, Reason.STOPPED, "") if job.stopped else (State.QUEUED, Reason.SUSPENDED, "")
-    elif in_back_off(job, observed, now):
-        yield State.WAITING, Reason.BACK_OFF, _back_off_message(pods, observed.run)
-    elif pods and pods[-1].job_uid == job.uid and pods[-1].exit is not None:
-        yield State.STOPPING, Reason.POD_ENDING, f"its pod ended with exit code {pods[-1].exit.code}"
-    yield State.PENDING, Reason.POD_STARTING, "its Job makes a pod"
-
-
-def _live(pod: Pod) -> tuple[State, Reason | None, str]:
-    if pod.deletion is not None:
-        return State.STOPPING, pod.reason or Reason.POD_ENDING, pod.message or "its pod was told to end"
-    if pod.running:
-        return State.RUNNING, None, ""
-    if pod.exit is not None and pod.reason in (None, Reason.CONTAINER_RESTARTING, Reason.OUT_OF_MEMORY):
-        # Whether it starts again in place is shown by its reason, a moment later.
-        restarts = pod.reason is Reason.CONTAINER_RESTARTING
-        state, reason = (State.STARTING, pod.reason) if restarts else (State.STOPPING, Reason.POD_ENDING)
-        return state, reason, f"its container ended with exit code {pod.exit.code}"
-    if not pod.node:
-        return State.PENDING, pod.reason, pod.message
-    patient = pod.reason in (None, Reason.POD_STARTING)
-    return (State.STARTING if patient else State.PENDING), pod.reason or Reason.POD_STARTING, pod.message
-
-
-def _back_off_message(pods: list[Pod], run: str) -> str:
-    if not pods:
-        ended = "its pod was deleted"
-    else:
-        code = "" if (ended_with := pods[-1].exit) is None else f" with exit code {ended_with.code}"
-        ended = f"its pod ended{code}" + (f" ({pods[-1].reason})" if pods[-1].reason else "")
-    return f"{ended}, and its Job waits before it makes another; `perdure wait {run}` shortens that"
 
 
 def _badness(worker: WorkerStatus) -> int:

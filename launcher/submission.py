@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from launcher import naming
-from launcher.experiment_changes import Change, changes
+from launcher.experiment_changes import Change
 from launcher.kube import (
     CLAIM,
     CONFIG_MAP,
@@ -23,9 +23,12 @@ from launcher.kube import (
 )
 from launcher.manifests import RunPlan, render
 from launcher.observing import read_plan, runs_of
-from launcher.stored_run import content_digests
+from launcher.run_difference import plan_changes
 
 _Key = tuple[str, str]
+
+MOST_REFUSALS = 5
+"""So many objects that are refused are named: the Jobs of all workers are alike."""
 
 
 class Submitted(Enum):
@@ -62,9 +65,12 @@ class RefusedError(KubeError):
     def __init__(self, errors: Sequence[KubeError]) -> None:
         self.exit_code = errors[0].exit_code
         hints = dict.fromkeys(error.hint for error in errors if error.hint)
-        lines = [f"  {error.what}: {error.why}" for error in errors]
+        lines = [f"  {error.what}: {error.why}" for error in errors[:MOST_REFUSALS]]
+        if len(errors) > MOST_REFUSALS:
+            lines.append(f"  and {len(errors) - MOST_REFUSALS} more")
         why = "\n".join(["some objects are refused, and none was made", *lines])
-        super().__init__("submit the run", why, "\n".join(hints))
+        causes = [cause for error in errors for cause in error.causes]
+        super().__init__("submit the run", why, "\n".join(hints), causes)
 
 
 @dataclass(frozen=True)
@@ -195,10 +201,7 @@ def _check_same(kube: Kube, before: Object, plan: RunPlan) -> None:
         raise BeingDeletedError(plan.name)
     if (metadata.get("annotations") or {}).get(naming.DIGEST) == plan.digest:
         return
-    old = read_plan(kube, plan.name)
-    documents = old.experiment.document(), plan.experiment.document()
-    found = changes(*documents, content_digests(old.code), content_digests(plan.code))
-    raise RunChangedError(plan.name, found)
+    raise RunChangedError(plan.name, plan_changes(read_plan(kube, plan.name), plan))
 
 
 def _missing(

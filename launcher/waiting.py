@@ -11,7 +11,8 @@ from launcher.kube import ForbiddenError, Kube, KubeError, LogRequest, Unreachab
 from launcher.manifests import RunPlan
 from launcher.manifests.storage import run_directory
 from launcher.observed import Observed
-from launcher.observing import LOG_LINES, NoSuchRunError, Observer, newest_progress, read_plan
+from launcher.observing import NoSuchRunError, Observer, read_plan
+from launcher.progress_reading import LOG_LINES, newest_progress
 from launcher.reasons import State
 from launcher.reconcile import Action, Desired, decide
 from launcher.run_status import RunStatus, Subject, status

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from launcher.commands.common import find_experiment
+from launcher.commands.completing import complete_experiment, complete_run
 
 if TYPE_CHECKING:
     from launcher.manifests import RunPlan
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.argument("experiment"),
+    click.argument("experiment", shell_complete=complete_experiment),
     click.option(
-        "--run", "name", metavar="NAME", help="Name of the run, made of experiment and time if not given."
+        "--run",
+        "name",
+        metavar="NAME",
+        shell_complete=complete_run,
+        help="Name of the run, made of experiment and time if not given.",
     ),
     click.option("-n", "--namespace", metavar="NAMESPACE", help="Where the run lives."),
     click.option("--image", metavar="IMAGE", help="What the pods run, instead of what the experiment says."),

@@ -1,10 +1,20 @@
 """What several commands do alike: find the experiment that a user named, and print text."""
 
+import os
+import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from launcher.plain_text import plain
+
+PLUGIN = "kubectl perdure"
+"""How kubectl's users call the same program, by the name `kubectl-perdure`."""
+
+COMPLETION = "_PERDURE_COMPLETE"
+"""Environment variable by which a shell asks for completion."""
 
 
 def located(given: str) -> Path | None:
@@ -29,3 +39,21 @@ def find_experiment(given: str) -> Path:
 def say(text: str, *, err: bool = False) -> None:
     """Prints text, parts of which are the experiment's; every command prints with it."""
     click.echo(plain(text), err=err)
+
+
+def in_colour(text: str, paint: Callable[[str], str]) -> None:
+    """As `say`, painted where a person looks at a terminal that has not said NO_COLOR."""
+    shown = plain(text)
+    click.echo(paint(shown) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else shown)
+
+
+def called() -> str:
+    """How a person calls Perdure: as they just did, so that what is told can be typed as it is."""
+    from launcher.report import program  # noqa: PLC0415
+
+    return PLUGIN if is_plugin() else shlex.quote(program("perdure"))
+
+
+def is_plugin() -> bool:
+    """Whether kubectl started this process."""
+    return Path(sys.argv[0]).name.startswith("kubectl-")

@@ -2,7 +2,7 @@
 
 import click
 
-from launcher.commands.common import say
+from launcher.commands.common import called, say
 from launcher.commands.run_options import connected, run_options, tell, where
 
 
@@ -14,7 +14,6 @@ def resume_command(*, run: str, namespace: str | None, context: str | None) -> N
     RUN is the run's exact name. A run that has failed begins a new count of failures.
     """
     from launcher.reasons import State  # noqa: PLC0415
-    from launcher.report import program  # noqa: PLC0415
     from launcher.run_report import next_commands  # noqa: PLC0415
     from launcher.waiting import Followed  # noqa: PLC0415
 
@@ -24,4 +23,4 @@ def resume_command(*, run: str, namespace: str | None, context: str | None) -> N
         return
     went_on = before.state in (State.STOPPED, State.STOPPING, State.FAILED, State.QUEUED)
     say(f"run {run} goes on" if went_on else f"run {run} was not stopped: it is {before.state}")
-    say(next_commands(program("perdure"), run, where(namespace, context)))
+    say(next_commands(called(), run, where(namespace, context)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from launcher.commands.common import say
+from launcher.commands.completing import complete_run
 
 if TYPE_CHECKING:
     from launcher.kube.client import KubeClient
@@ -22,7 +23,7 @@ namespace_option = click.option(
 
 def run_options(command: _Command) -> _Command:
     """Gives a command RUN, --namespace and --context."""
-    for option in (context_option, namespace_option, click.argument("run")):
+    for option in (context_option, namespace_option, click.argument("run", shell_complete=complete_run)):
         command = option(command)
     return command
 

@@ -2,7 +2,7 @@
 
 import click
 
-from launcher.commands.common import say
+from launcher.commands.common import called, say
 from launcher.commands.run_options import connected, run_options, tell, where
 from trainer.contract.exit_codes import ExitCode
 
@@ -14,7 +14,6 @@ def stop_command(*, run: str, namespace: str | None, context: str | None) -> int
 
     RUN is the run's exact name. Exits with 0 also where there was nothing to stop.
     """
-    from launcher.report import program  # noqa: PLC0415
     from launcher.run_report import ending  # noqa: PLC0415
     from launcher.waiting import Followed  # noqa: PLC0415
 
@@ -23,5 +22,5 @@ def stop_command(*, run: str, namespace: str | None, context: str | None) -> int
     if not ended.state.is_final:
         return ExitCode.CRASH
     if ended.exit_code is None:
-        say(" ".join([program("perdure"), "resume", run, *where(namespace, context)]) + " goes on")
+        say(" ".join([called(), "resume", run, *where(namespace, context)]) + " goes on")
     return ExitCode.OK

@@ -1,19 +1,20 @@
 """`perdure submit`: an experiment becomes a run on a cluster."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from launcher.commands.cluster_options import cluster_options, plan_from
-from launcher.commands.common import say
+from launcher.commands.common import called, find_experiment, say
 from launcher.commands.run_options import connected, context_option, tell, where
 from trainer.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from launcher.kube import Kube
     from launcher.manifests import RunPlan
-    from launcher.submission import RunChangedError, Submission
+    from launcher.submission import RefusedError, RunChangedError, Submission
 
 _HELP_ACCEPT = "Where a run of that name has another experiment: stop it, delete its objects and submit anew."
 _HELP_DRY_RUN = "Send nothing (client), or have the server check everything and store nothing (server)."
@@ -57,7 +58,7 @@ def submit_command(
         return _show(plan_from(namespace=namespace or "default", **typed))
     kube = connected(namespace, context)
     plan = plan_from(namespace=kube.namespace, **typed)
-    submission = _submit(kube, plan, request, named=typed["name"] is not None)
+    submission = _submit(kube, plan, request, typed)
     if submission is None:
         return ExitCode.CONFIG
     _report(submission, request)
@@ -76,10 +77,12 @@ def _show(plan: "RunPlan") -> int:
     return ExitCode.OK
 
 
-def _submit(kube: "Kube", plan: "RunPlan", request: _Request, *, named: bool) -> "Submission | None":
-    from launcher.submission import BeingDeletedError, RunChangedError, submit  # noqa: PLC0415
+def _submit(
+    kube: "Kube", plan: "RunPlan", request: _Request, typed: Mapping[str, Any]
+) -> "Submission | None":
+    from launcher.submission import BeingDeletedError, RefusedError, RunChangedError, submit  # noqa: PLC0415
 
-    dry_run = request.dry_run is not None
+    dry_run, named = request.dry_run is not None, typed["name"] is not None
     try:
         try:
             return submit(kube, plan, named=named, dry_run=dry_run)
@@ -89,9 +92,21 @@ def _submit(kube: "Kube", plan: "RunPlan", request: _Request, *, named: bool) ->
                 return None
             _clear_away(kube, plan.name)
             return submit(kube, plan, named=named)
+    except RefusedError as error:
+        _tell_where(error, typed)
+        raise
     except BeingDeletedError:
         tell(f"run {plan.name} is just being deleted; submit again once it is gone, or take another name")
         return None
+
+
+def _tell_where(error: "RefusedError", typed: Mapping[str, Any]) -> None:
+    """Shows the lines of the experiment file that are refused."""
+    from launcher.experiment_source import read_source  # noqa: PLC0415
+    from launcher.field_origins import origin_lines  # noqa: PLC0415
+
+    for line in origin_lines(error, read_source(find_experiment(typed["experiment"]), typed["settings"])):
+        tell(line)
 
 
 def _difference(error: "RunChangedError") -> str:
@@ -116,7 +131,6 @@ def _clear_away(kube: "Kube", run: str) -> None:
 
 
 def _report(submission: "Submission", request: _Request) -> None:
-    from launcher.report import program  # noqa: PLC0415
     from launcher.run_report import next_commands  # noqa: PLC0415
     from launcher.submission import Submitted  # noqa: PLC0415
 
@@ -130,4 +144,4 @@ def _report(submission: "Submission", request: _Request) -> None:
         Submitted.NOTHING_TO_DO: f"run {run} is there already, with the same experiment: nothing to do",
     }
     say(did[submission.did])
-    say(next_commands(program("perdure"), run, where(request.namespace, request.context)))
+    say(next_commands(called(), run, where(request.namespace, request.context)))

@@ -5,6 +5,7 @@
 
 from launcher.kube.api import Kube, LogRequest, Object
 from launcher.kube.errors import (
+    Cause,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -15,16 +16,29 @@ from launcher.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from launcher.kube.kinds import CLAIM, CONFIG_MAP, JOB, NETWORK_POLICY, NODE, POD, SERVICE, Kind, kind_of
+from launcher.kube.kinds import (
+    CLAIM,
+    CONFIG_MAP,
+    EVENT,
+    JOB,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    SERVICE,
+    Kind,
+    kind_of,
+)
 
 __all__ = [
     "CLAIM",
     "CONFIG_MAP",
+    "EVENT",
     "JOB",
     "NETWORK_POLICY",
     "NODE",
     "POD",
     "SERVICE",
+    "Cause",
     "ConflictError",
     "ForbiddenError",
     "InvalidError",

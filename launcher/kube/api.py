@@ -71,13 +71,25 @@ class Kube(Protocol):
             NotFoundError: There is none of that name.
         """
 
-    def list(self, kind: Kind, selector: str, *, whole: bool = True) -> list[Object]:
+    def list(
+        self,
+        kind: Kind,
+        selector: str,
+        *,
+        whole: bool = True,
+        fields: str = "",
+        page: int | None = None,
+        everywhere: bool = False,
+    ) -> list[Object]:
         """Reads all objects that a label selector fits.
 
         Args:
             kind: Their kind.
             selector: As kubectl takes it.
             whole: Not only their metadata; a ConfigMap with an experiment may be large.
+            fields: A field selector, such as `type=Warning`; any if empty.
+            page: Ask for at most so many at once, in as many calls as that takes; None for all at once.
+            everywhere: Of all namespaces.
         """
 
     def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:

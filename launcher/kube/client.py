@@ -94,15 +94,32 @@ class KubeClient:
         """See `Kube.get`."""
         return self._json("GET", kind.path(self._namespace, name), self._what("read", kind, name))
 
-    def list(self, kind: Kind, selector: str, *, whole: bool = True) -> list[Object]:
+    def list(
+        self,
+        kind: Kind,
+        selector: str,
+        *,
+        whole: bool = True,
+        fields: str = "",
+        page: int | None = None,
+        everywhere: bool = False,
+    ) -> list[Object]:
         """See `Kube.list`."""
-        what = self._what("list", kind)
-        query = {"labelSelector": selector}
+        what = f"list {kind.plural} in all namespaces" if everywhere else self._what("list", kind)
+        path = kind.path("" if everywhere else self._namespace)
+        asked = {"labelSelector": selector, "fieldSelector": fields, "limit": _text(page or "")}
+        query = {key: text for key, text in asked.items() if text}
         accept = _ANYTHING if whole else _METADATA
-        found = self._json("GET", kind.path(self._namespace), what, query, accept=accept)
-        # Items come without what the list says for all of them; none at all may be null.
+        items: list[Object] = []
+        while True:
+            found = self._json("GET", path, what, query, accept=accept)
+            items += found.get("items") or []  # None at all may be null.
+            query["continue"] = (found.get("metadata") or {}).get("continue") or ""
+            if not query["continue"]:
+                break
+        # Items come without what the list says for all of them.
         named = {"apiVersion": kind.api_version, "kind": kind.name}
-        return [{**item, **named} for item in found.get("items") or []]
+        return [{**item, **named} for item in items]
 
     def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:
         """See `Kube.delete`."""

@@ -1,6 +1,22 @@
 """What can go wrong between the desk and a cluster: what, where, why, and what to do about it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from trainer.contract.exit_codes import ExitCode
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One of the things that are wrong with an object.
+
+    Attributes:
+        field: Which of its fields, such as `spec.template.spec.containers[0].image`.
+        message: What is wrong with it.
+    """
+
+    field: str
+    message: str
 
 
 class KubeError(Exception):
@@ -10,14 +26,15 @@ class KubeError(Exception):
         what: What was tried, such as `apply jobs/mine-worker-0 in namespace team`.
         why: What was answered, on as few lines as possible.
         hint: What to do; empty where there is nothing to say.
+        causes: What is wrong with which fields, as far as the server names them.
         exit_code: What a command ends with that meets it.
     """
 
     exit_code = ExitCode.CRASH
     hint = ""
 
-    def __init__(self, what: str, why: str, hint: str | None = None) -> None:
-        self.what, self.why = what, why
+    def __init__(self, what: str, why: str, hint: str | None = None, causes: Sequence[Cause] = ()) -> None:
+        self.what, self.why, self.causes = what, why, tuple(causes)
         if hint is not None:
             self.hint = hint
         super().__init__(what, why, self.hint)
@@ -45,7 +62,10 @@ class UnauthorizedError(KubeError):
     """The API server doesn't know who asks (401): credentials are missing, wrong, or have expired."""
 
     exit_code = ExitCode.NO_PERMISSION
-    hint = "Sign in again as your cluster wants it; `kubectl auth whoami` tells whether that worked."
+    hint = (
+        "Your credentials are missing, wrong or have expired. Sign in again as your cluster wants it; "
+        "`kubectl auth whoami` tells whether that worked."
+    )
 
 
 class ForbiddenError(KubeError):

@@ -22,9 +22,9 @@ class Kind:
     namespaced: bool = True
 
     def path(self, namespace: str, name: str = "") -> str:
-        """Path of one object, or of all of them where the name is empty."""
+        """Path of one object, or of all of them where the name is empty; of all namespaces where that is."""
         root = "/api/v1" if self.api_version == "v1" else f"/apis/{self.api_version}"
-        inside = f"/namespaces/{namespace}" if self.namespaced else ""
+        inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{root}{inside}/{self.plural}" + (f"/{name}" if name else "")
 
     @property
@@ -37,6 +37,7 @@ CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 SERVICE = Kind("v1", "Service", "services")
 POD = Kind("v1", "Pod", "pods")
+EVENT = Kind("v1", "Event", "events")
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 JOB = Kind("batch/v1", "Job", "jobs")
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")

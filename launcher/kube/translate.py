@@ -1,9 +1,11 @@
 """The API server's refusals as our own errors; the only place where its status codes and reasons are read."""
 
 import json
+import re
 from typing import Any
 
 from launcher.kube.errors import (
+    Cause,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -15,6 +17,13 @@ from launcher.kube.errors import (
 
 _LONGEST = 1200
 """Characters of a server's message that a person is shown."""
+
+# How the server says that a right is missing, whichever.
+_RIGHT = re.compile(
+    r'User "(?P<user>[^"]+)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" '
+    r'in API group "(?P<group>[^"]*)" (?:in the namespace "(?P<namespace>[^"]+)"|at the cluster scope)'
+)
+_UNKNOWN_FIELD = re.compile(r"\.((?:[\w.]|\[[^\]]*\])+): field not declared in schema")
 
 _BY_STATUS: dict[int, type[KubeError]] = {
     400: InvalidError,
@@ -41,10 +50,13 @@ def translate(what: str, server: str, status: int, data: bytes) -> KubeError:
     """
     kind = _BY_STATUS.get(status, UnreachableError if status >= 500 else KubeError)
     answer = _status(data)
+    # A field that no schema knows is an internal error to the server.
+    if answer is not None and _UNKNOWN_FIELD.search(str(answer.get("message"))):
+        kind = InvalidError
     if answer is None:
         text = " ".join(data.decode(errors="replace").split())
         return kind(what, _shortened(f"{server} answered {status} {text}".rstrip()))
-    return kind(what, _why(answer), _hint(answer, kind))
+    return kind(what, _why(answer), _hint(answer, kind), _causes(answer))
 
 
 def _status(data: bytes) -> dict[str, Any] | None:
@@ -58,11 +70,35 @@ def _status(data: bytes) -> dict[str, Any] | None:
 def _why(answer: dict[str, Any]) -> str:
     """The server's reason; each of several causes on a line of its own."""
     message = str(answer.get("message") or answer.get("reason") or "no reason was given")
+    if missing := _RIGHT.search(message):
+        return f"{missing['user']} may not {missing['verb']} {missing['resource']} {_place(missing)}"
     causes = (answer.get("details") or {}).get("causes") or []
+    owned = [_owned(cause) for cause in causes if cause.get("reason") == "FieldManagerConflict"]
+    if owned:
+        return _shortened("; ".join(owned))
     if len(causes) < 2:
         return _shortened(message)
     lines = [f"  {cause.get('field', '')}: {cause.get('message', '')}" for cause in causes]
     return _shortened("\n".join([f"{len(causes)} things are wrong", *lines]))
+
+
+def _place(missing: re.Match[str]) -> str:
+    return f"in namespace {missing['namespace']}" if missing["namespace"] else "in the whole cluster"
+
+
+def _owned(cause: dict[str, Any]) -> str:
+    """A field that somebody else has set: which, and who."""
+    field, message = str(cause.get("field", "")).lstrip("."), str(cause.get("message", ""))
+    owner = re.search(r'with "([^"]+)"', message)
+    return f"field {field} belongs to {owner[1]}" if owner else f"field {field}: {message}"
+
+
+def _causes(answer: dict[str, Any]) -> list[Cause]:
+    found = (answer.get("details") or {}).get("causes") or []
+    told = [Cause(str(each.get("field") or ""), str(each.get("message") or "")) for each in found]
+    # A field that is in no schema is told in the message alone.
+    unknown = _UNKNOWN_FIELD.finditer(str(answer.get("message") or ""))
+    return told or [Cause(each[1], "unknown field") for each in unknown]
 
 
 def _hint(answer: dict[str, Any], kind: type[KubeError]) -> str | None:
@@ -88,7 +124,16 @@ def _forbidden_hint(message: str) -> str | None:
         return "The namespace's Pod Security Standard forbids what pod.template or pod.volumes adds."
     if "is being terminated" in message:
         return "The namespace is being deleted; wait for its end, or take another."
-    return None
+    missing = _RIGHT.search(message)
+    return None if missing is None else _rule_to_ask_for(missing)
+
+
+def _rule_to_ask_for(missing: re.Match[str]) -> str:
+    user, verb, resource, group, namespace = missing.groups()
+    kind = f"Role in namespace {namespace}" if namespace else "ClusterRole"
+    rule = f'{{apiGroups: ["{group}"], resources: [{resource}], verbs: [{verb}]}}'
+    whole = "k8s/base/rbac.yaml has all that Perdure needs"
+    return f"Ask an administrator for a {kind} that is bound to {user}, with the rule {rule}; {whole}."
 
 
 def _shortened(text: str) -> str:

@@ -41,14 +41,17 @@ def job(plan: RunPlan, worker: int, server: KubeVersion) -> dict[str, Any]:
     Raises:
         ExperimentErrors: The experiment file's patch cannot be applied, or takes away what resume needs.
     """
-    deadline = plan.experiment.spec.deadline
+    spec = plan.experiment.spec
+    deadline = spec.deadline
+    # What `status` needs of the ConfigMap, so that it need not read that.
+    told = {naming.WORKERS: str(spec.workers), naming.NODE_LOST_AFTER: str(spec.restart.node_lost_after)}
     # The leader ends a run at its deadline; this is for a run that no leader ends, and counts waiting too:
     # for nodes, for images, for the others.
     backstop = {} if deadline is None else {"activeDeadlineSeconds": 2 * deadline + _WAITING_SECONDS}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata(plan, naming.job_name(plan.name, worker), worker),
+        "metadata": metadata(plan, naming.job_name(plan.name, worker), worker, told),
         "spec": {
             "completions": 1,
             "parallelism": 1,

@@ -8,7 +8,8 @@ from launcher.__main__ import run
 
 DIGITS = Path(__file__).resolve().parents[2] / "experiments" / "digits"
 COMMANDS = [
-    "run", "validate", "schema", "render", "submit", "wait", "status", "logs", "stop", "resume", "delete",
+    "run", "validate", "schema", "render", "submit", "diff", "wait", "list", "watch", "status", "logs",
+    "stop", "resume", "delete", "prune", "completion",
 ]  # fmt: skip
 
 

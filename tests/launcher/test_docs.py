@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from launcher.documentation import failure_page
 from launcher.experiment import load_experiment
 from launcher.experiment_error import KeyPath, key_text
 from launcher.experiment_schema import expected_at
+from launcher.reasons import Reason
 from trainer.contract.callback_order import CALLBACK_ORDER
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.training import LARGEST_COUNT, experiment_json_schema
@@ -45,6 +47,26 @@ def test_examples_are_valid(tmp_path):
 def test_readme_tells_every_exit_code():
     rows = [line.split("|")[1].strip() for line in _lines(ROOT / "README.md") if line.startswith("| ")]
     assert [int(code) for code in rows if code.isdigit()] == [int(code) for code in ExitCode]
+
+
+def test_each_reason_that_somebody_can_act_on_has_its_page():
+    pages = {reason: failure_page(reason, "") for reason in Reason}
+    there = {f"docs/failures/{file.name}" for file in (ROOT / "docs" / "failures").glob("[A-Z]*.md")}
+    there.remove("docs/failures/README.md")
+    assert {page for page in pages.values() if page} == there
+    index = (ROOT / "docs" / "failures" / "README.md").read_text(encoding="utf-8")
+    for reason, page in pages.items():
+        if page:
+            text = (ROOT / page).read_text(encoding="utf-8")
+            assert text.startswith(f"# {reason}: "), page
+            headings = [line for line in text.splitlines() if line.startswith("## ")]
+            assert headings == ["## What one sees", "## Why", "## What to do"], page
+            assert f"[{reason}]({reason}.md)" in index
+
+
+def test_a_page_is_a_url_where_the_project_has_one():
+    assert failure_page(Reason.BACK_OFF, "https://x/") == "https://x/docs/failures/BackOff.md"
+    assert failure_page(Reason.FINISHED, "https://x/") == ""
 
 
 def _lines(path: Path) -> list[str]:

@@ -24,6 +24,7 @@ from launcher.kube import (
     LogRequest,
     NotFoundError,
     Object,
+    UnreachableError,
     kind_of,
 )
 from launcher.manifests import KubeVersion
@@ -53,6 +54,10 @@ class FakeCluster:
         """Errors of a write of an object, by `kind/name`."""
         self.logs: dict[str, list[str]] = {}
         self.sees_nodes = True
+        self.forbidden: set[str] = set()
+        """What may not be listed, or read where it is a log, by its plural."""
+        self.unanswered: set[str] = set()
+        """Pods whose nodes give no log."""
         self._uids = itertools.count(1)
 
     # The protocol.
@@ -88,10 +93,23 @@ class FakeCluster:
             raise NotFoundError(f"read {kind.name}/{name}", "not found")
         return copy.deepcopy(self.objects[kind.name, name])
 
-    def list(self, kind: Kind, selector: str, *, whole: bool = True) -> list[Object]:
-        self.calls.append(("list", kind.name, selector))
+    def list(
+        self,
+        kind: Kind,
+        selector: str,
+        *,
+        whole: bool = True,
+        fields: str = "",
+        page: int | None = None,
+        everywhere: bool = False,
+    ) -> list[Object]:
+        self.calls.append(("list", kind.name, selector or fields))
+        if kind.plural in self.forbidden:
+            raise ForbiddenError(f"list {kind.plural}", f"{kind.plural} is forbidden")
         found = [
-            each for (name, _), each in self.objects.items() if name == kind.name and _fits(each, selector)
+            each
+            for (name, _), each in self.objects.items()
+            if name == kind.name and _fits(each, selector) and _has_fields(each, fields)
         ]
         kept = (
             found
@@ -112,12 +130,18 @@ class FakeCluster:
 
     def log(self, pod: str, request: LogRequest) -> Iterator[str]:
         self.calls.append(("log", "Pod", pod))
+        if pod in self.unanswered:
+            raise UnreachableError(f"read the log of pod/{pod}", "its node does not answer")
+        if "log" in self.forbidden:
+            raise ForbiddenError(f"read the log of pod/{pod}", "pods/log is forbidden")
         if ("Pod", pod) not in self.objects:
             raise NotFoundError(f"read the log of pod/{pod}", "not found")
         key = f"{pod} previous" if request.previous else pod
         if key not in self.logs:
             raise InvalidError(f"read the log of pod/{pod}", "container is waiting to start")
-        return iter(self.logs[key][-(request.tail or 0) :])
+        since = request.since or ""
+        lines = [line for line in self.logs[key] if not since or line.partition(" ")[0] >= since]
+        return iter(lines if request.tail is None else lines[len(lines) - request.tail :])
 
     # What a test does to it.
 
@@ -131,6 +155,7 @@ class FakeCluster:
             "kind": "Pod",
             "metadata": {
                 "name": name,
+                "namespace": self.namespace,
                 "uid": uid,
                 "labels": job["metadata"]["labels"],
                 "creationTimestamp": stamp(self.now),
@@ -175,6 +200,20 @@ class FakeCluster:
                 "lastTransitionTime": stamp(self.now),
             }
         ]
+
+    def add_event(self, kind: str, name: str, reason: str, message: str, *, at: float | None = None) -> None:
+        time = stamp(self.now if at is None else at)
+        self.objects["Event", f"{name}.{self._uid()}"] = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{name}.1", "namespace": self.namespace},
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "count": 1,
+            "involvedObject": {"kind": kind, "name": name},
+            "lastTimestamp": time,
+        }
 
     def add_node(self, name: str, ready: str = "True", since: float = START) -> None:
         self.objects["Node", name] = {
@@ -248,7 +287,15 @@ def _merge(into: Object, new: Mapping[str, Any]) -> Object:
     return into
 
 
+def _has_fields(found: Object, fields: str) -> bool:
+    """Of top level fields alone."""
+    return all(
+        found.get(key) == value
+        for key, _, value in (part.partition("=") for part in fields.split(",") if part)
+    )
+
+
 def _fits(found: Object, selector: str) -> bool:
     labels = found["metadata"].get("labels") or {}
-    parts = (part.partition("=") for part in selector.split(","))
+    parts = (part.partition("=") for part in selector.split(",") if part)
     return all(labels.get(key) == value if equals else key in labels for key, equals, value in parts)

@@ -9,6 +9,7 @@ from typing import Any
 from launcher.kube import (
     CLAIM,
     CONFIG_MAP,
+    EVENT,
     JOB,
     NETWORK_POLICY,
     NODE,
@@ -27,7 +28,7 @@ from tests.launcher.cluster.fake_cluster import FakeCluster
 from tests.launcher.kube.api_server import Answer, Request, refusal
 
 _STATUSES = {NotFoundError: 404, ForbiddenError: 403, ConflictError: 409, InvalidError: 422}
-_KINDS = {kind.plural: kind for kind in (CLAIM, CONFIG_MAP, SERVICE, POD, NODE, JOB, NETWORK_POLICY)}
+_KINDS = {kind.plural: kind for kind in (CLAIM, CONFIG_MAP, EVENT, SERVICE, POD, NODE, JOB, NETWORK_POLICY)}
 
 
 def answer(cluster: FakeCluster, request: Request) -> Answer:
@@ -56,9 +57,11 @@ def _answer(cluster: FakeCluster, request: Request, kind: Kind, name: str, below
         return Answer()
     if below[:1] == ["log"]:
         tail = int(query["tailLines"]) if "tailLines" in query else None
-        lines = cluster.log(name, LogRequest(previous="previous" in query, tail=tail))
+        lines = cluster.log(name, LogRequest("previous" in query, tail, query.get("sinceTime")))
         return Answer(body="".join(f"{line}\n" for line in lines).encode())
     if name:
         return Answer(body=cluster.get(kind, name))
     whole = "PartialObjectMetadata" not in request.headers["accept"][0]
-    return Answer(body={"items": cluster.list(kind, query["labelSelector"], whole=whole) or None})
+    selectors = query.get("labelSelector", ""), query.get("fieldSelector", "")
+    items = cluster.list(kind, selectors[0], whole=whole, fields=selectors[1])
+    return Answer(body={"items": items or None})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from launcher.kube import InvalidError, LogRequest, UnreachableError
-from launcher.run_logs import LogLine, follow_logs, is_for_people, read_logs
+from launcher.run_logs import LogLine, Wanted, follow_logs, is_for_people, read_logs
 from tests.launcher.cluster.fake_cluster import FakeCluster
 from tests.launcher.cluster.samples import RUN, last_word, pod_of, submitted
 from trainer.contract.progress import RunProgress, RunState
@@ -34,7 +34,17 @@ def test_lines_of_all_pods_come_in_the_order_they_were_written() -> None:
     assert texts(read_logs(cluster, RUN)) == [
         (0, "a"), (1, "b"), (1, "c"), (1, "last word of the failed one"), (0, "e  with  spaces"), (1, "f"),
     ]  # fmt: skip
-    assert texts(read_logs(cluster, RUN, worker=0, tail=1)) == [(0, "e  with  spaces")]
+    assert texts(read_logs(cluster, RUN, Wanted(tail=1, workers=frozenset({0})))) == [(0, "e  with  spaces")]
+
+
+def test_only_what_was_written_since() -> None:
+    cluster = submitted()
+    cluster.logs = {
+        pod_of(cluster, 0): [stamped(1, "a"), stamped(3, "c")],
+        pod_of(cluster, 1): [stamped(2, "b")],
+    }
+    wanted = Wanted(since=stamped(2, "").strip())
+    assert texts(read_logs(cluster, RUN, wanted)) == [(1, "b"), (0, "c")]
 
 
 def test_the_container_before_a_restart_in_place_speaks_too() -> None:
@@ -158,3 +168,18 @@ def test_following_tells_when_the_cluster_is_gone(cluster: Speaking) -> None:
     assert next(lines).text == "a"
     with pytest.raises(UnreachableError):
         next(lines)
+
+
+def test_following_from_now_on_begins_with_what_is_new(cluster: Speaking) -> None:
+    chief = pod_of(cluster, 0)
+    cluster.write(chief, stamped(1, "old"))
+    asked: list[LogRequest] = []
+    real = cluster.log
+    cluster.log = lambda pod, request: asked.append(request) or real(pod, request)  # type: ignore[method-assign]
+    for pod in (chief, pod_of(cluster, 1)):
+        cluster.write(pod)
+        cluster.end(pod, 0)
+    cluster.finish_job(RUN, 0, "Complete")
+    list(follow_logs(cluster, RUN, Wanted(tail=0), sleep=lambda _: None))
+    assert asked
+    assert all(request.since is not None for request in asked)

@@ -1,6 +1,7 @@
 """What `status` says, from raw objects as a cluster has them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -304,8 +305,19 @@ def test_the_table_of_workers() -> None:
     cluster = submitted()
     cluster.remove_pod(pod_of(cluster, 1))
     lines = table(status(cluster, START + 6)).splitlines()
+    pod = pod_of(cluster, 0)
     assert lines[-3:-1] == [
-        "worker  state    restarts  node  why",
-        "0       running  0         n0",
+        f"worker  state    restarts  {'pod':{len(pod)}}  node  why",
+        f"0       running  0         {pod}  n0",
     ]
-    assert lines[-1].startswith("1       waiting  0         -     BackOff: its pod was deleted")
+    assert lines[-1].startswith(f"1       waiting  0         {'-':{len(pod)}}  -     BackOff: its pod was")
+
+
+def test_the_table_of_many_workers_shows_those_that_do_not_run() -> None:
+    cluster = submitted()
+    found = status(cluster)
+    many = [replace(found.workers[0], worker=number) for number in range(1000)]
+    many[3] = replace(many[3], state=State.PENDING, reason=Reason.UNSCHEDULABLE, message="0/2 nodes")
+    lines = table(replace(found, workers=tuple(many))).splitlines()
+    assert lines[-2].startswith("3       pending  0")
+    assert lines[-1] == "and 999 more, 999 of 1000 running or succeeded"

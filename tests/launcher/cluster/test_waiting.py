@@ -121,6 +121,17 @@ def test_wait_keeps_the_last_word_at_worker_0s_job() -> None:
     )
 
 
+def test_a_leader_on_a_lost_node_is_replaced_though_its_node_gives_no_log() -> None:
+    cluster = submitted()
+    pod = pod_of(cluster, 0)
+    cluster.set_pod(pod, phase="Running", state={"running": {}})
+    cluster.add_node("n0", ready="Unknown", since=START - 60)
+    cluster.unanswered = {pod}
+    world = World(cluster, run_controllers, run_controllers, finish, nothing)
+    assert world.followed().wait() == 0
+    assert "worker 0: its Job is made anew (NodeLost)" in world.told
+
+
 def test_waiting_lasts_until_the_other_jobs_have_ended_too() -> None:
     cluster = submitted()
     world = World(cluster, finish_worker_0, nothing, lambda cluster: cluster.finish_job(RUN, 1, "Complete"))

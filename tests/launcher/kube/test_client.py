@@ -23,10 +23,17 @@ from launcher.kube import (
 from launcher.kube.client import KubeClient, connect
 from launcher.manifests import KubeVersion
 from launcher.manifests.text import to_bytes
-from tests.launcher.kube.api_server import Answer, ApiServer, refusal
+from tests.launcher.kube.api_server import Answer, ApiServer, Request, refusal
 from trainer.contract.exit_codes import ExitCode
 
 MANIFEST = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine"}, "data": {"a": "1e3\n2"}}
+
+
+NO_RIGHT = (
+    "cannot apply configmap/mine in namespace team: eve may not list jobs in namespace team\n"
+    "Ask an administrator for a Role in namespace team that is bound to eve, with the rule "
+    '{apiGroups: ["batch"], resources: [jobs], verbs: [list]}; k8s/base/rbac.yaml has all'
+)
 
 
 @pytest.fixture
@@ -141,6 +148,25 @@ def test_warnings_are_told_once(server: ApiServer, tmp_path: Path, monkeypatch: 
             "k8s/base/rbac.yaml",
         ),
         (
+            refusal(
+                403, "Forbidden",
+                'jobs.batch is forbidden: User "eve" cannot list resource "jobs" in API group "batch" in the '
+                'namespace "team"',
+            ),
+            ForbiddenError,
+            ExitCode.NO_PERMISSION,
+            NO_RIGHT,
+        ),
+        (
+            refusal(
+                403, "Forbidden",
+                'User "eve" cannot get resource "nodes" in API group "" at the cluster scope',
+            ),
+            ForbiddenError,
+            ExitCode.NO_PERMISSION,
+            "eve may not get nodes in the whole cluster\nAsk an administrator for a ClusterRole",
+        ),
+        (
             refusal(403, "Forbidden", 'jobs "j" is forbidden: exceeded quota: small'),
             ForbiddenError,
             ExitCode.NO_PERMISSION,
@@ -154,7 +180,7 @@ def test_warnings_are_told_once(server: ApiServer, tmp_path: Path, monkeypatch: 
             ),
             ConflictError,
             ExitCode.CONFIG,
-            "Someone has changed the object",
+            "field data.a belongs to kubectl\nSomeone has changed the object",
         ),
         (
             refusal(
@@ -164,6 +190,12 @@ def test_warnings_are_told_once(server: ApiServer, tmp_path: Path, monkeypatch: 
             InvalidError,
             ExitCode.USAGE,
             "2 things are wrong\n  spec.a: Required\n  spec.b: Bad",
+        ),
+        (
+            refusal(500, "", "failed to create typed patch object: .data.x: field not declared in schema"),
+            InvalidError,
+            ExitCode.USAGE,
+            ".data.x: field not declared in schema",
         ),
         (Answer(502, b"<html>bad</html>"), UnreachableError, ExitCode.UNAVAILABLE, "answered 502 <html>"),
         (Answer(418, b"tea"), KubeError, ExitCode.CRASH, "answered 418 tea"),
@@ -265,3 +297,17 @@ def test_an_unknown_context_is_told(
     monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path / "config")))
     with pytest.raises(NoClusterError, match="nowhere"):
         connect(context="nowhere")
+
+
+def test_a_long_list_comes_in_pages(server: ApiServer, kube: KubeClient) -> None:
+    def answer(request: Request) -> Answer:
+        later = "continue" in request.query
+        more = {} if later else {"continue": "token"}
+        return Answer(body={"metadata": more, "items": [{"metadata": {"name": "b" if later else "a"}}]})
+
+    server.answer = answer
+    found = kube.list(JOB, "a=b", fields="type=Warning", page=500, everywhere=True)
+    assert [each["metadata"]["name"] for each in found] == ["a", "b"]
+    asked = {"labelSelector": "a=b", "fieldSelector": "type=Warning", "limit": "500"}
+    assert [request.query for request in server.requests] == [asked, {**asked, "continue": "token"}]
+    assert {request.path for request in server.requests} == {"/apis/batch/v1/jobs"}

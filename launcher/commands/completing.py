@@ -1,0 +1,35 @@
+"""What a shell offers behind TAB: runs of the cluster, experiments of this folder."""
+
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def complete_run(
+    ctx: click.Context,
+    param: click.Parameter,  # noqa: ARG001 - given by click
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Names of the namespace's runs, the newest first; none where the cluster tells nothing."""
+    from launcher.kube import KubeError  # noqa: PLC0415
+    from launcher.kube.client import connect  # noqa: PLC0415
+    from launcher.observing import runs_of  # noqa: PLC0415
+
+    try:
+        runs = runs_of(connect(ctx.params.get("namespace"), ctx.params.get("context")))
+    except KubeError:
+        return []
+    names = [str(each["metadata"]["name"]) for each in reversed(runs)]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_experiment(
+    ctx: click.Context,  # noqa: ARG001 - given by click
+    param: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Names of the experiments in ./experiments, else whatever folder the shell finds."""
+    files = sorted(Path("experiments").glob("*/experiment.yaml"))
+    names = [file.parent.name for file in files if file.parent.name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]

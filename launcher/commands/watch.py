@@ -1,0 +1,50 @@
+"""`perdure watch`: shows a run until its end, and heals it on the way."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from launcher.commands.common import say
+from launcher.commands.run_options import connected, run_options
+from launcher.commands.wait import follow
+
+if TYPE_CHECKING:
+    from launcher.kube import Kube
+
+
+@click.command("watch")
+@run_options
+def watch_command(*, run: str, namespace: str | None, context: str | None) -> int:
+    """Shows RUN until it has ended or is stopped, and heals it meanwhile, as `perdure wait` does.
+
+    On a terminal its status is drawn anew all the time; in a pipe each change is a line. RUN is a run's name,
+    or that of an experiment, whose newest run is meant. Ctrl-C ends the command, and not the run. The exit
+    codes are those of `perdure wait`.
+    """
+    from launcher.observing import find_run  # noqa: PLC0415
+
+    kube = connected(namespace, context)
+    found = find_run(kube, run)
+    return _draw(kube, found) if sys.stdout.isatty() else follow(kube, found, None)
+
+
+def _draw(kube: "Kube", run: str) -> int:
+    from rich.console import Console  # noqa: PLC0415
+
+    from launcher.run_report import ending  # noqa: PLC0415
+    from launcher.run_status import RunStatus  # noqa: PLC0415
+    from launcher.waiting import Followed  # noqa: PLC0415
+    from launcher.watch_view import WatchView  # noqa: PLC0415
+
+    last: list[RunStatus] = []
+
+    def show(status: RunStatus) -> None:
+        last[:] = [status]
+        view.show(status)
+
+    with WatchView(Console()) as view:
+        code = Followed.find(kube, run, view.tell).wait(on_status=show)
+    if last and last[0].state.is_final:
+        say(ending(last[0]))
+    return code
