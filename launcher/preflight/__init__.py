@@ -4,7 +4,7 @@ Checks look at the plan of a run and at the cluster that it is meant for; each y
 where, why it matters and how to fix it. They report what is certain and pass over what they cannot see.
 """
 
-from launcher.preflight.checks import check_experiment
+from launcher.preflight.checks import check_cluster, check_experiment
 from launcher.preflight.code import Code, Severity
 from launcher.preflight.finding import Finding, exit_code, in_order
 from launcher.preflight.ignoring import parse_ignored, without
@@ -16,6 +16,7 @@ __all__ = [
     "Finding",
     "Severity",
     "Subject",
+    "check_cluster",
     "check_experiment",
     "exit_code",
     "in_order",

@@ -81,7 +81,7 @@ def speaking(cluster: FakeCluster) -> None:
 
 
 def blind(cluster: FakeCluster) -> None:
-    cluster.forbidden = {"pods", "events"}
+    cluster.denied = {("list", "pods"), ("list", "events")}
 
 
 @dataclass(frozen=True)
