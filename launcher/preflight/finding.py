@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from launcher.experiment_error import KeyPath, key_text
+from launcher.experiment_error import KeyPath, escaped, key_text
 from launcher.experiment_source import Source
 from launcher.preflight.code import ABOUT, Code, Severity, link
 from trainer.contract.exit_codes import ExitCode
@@ -65,7 +65,7 @@ def of_experiment(
     """
     about, place = ABOUT[code], source.place(key)
     return Finding(
-        code, severity or about.severity, what, about.why, about.fix,
+        code, severity or about.severity, escaped(what), about.why, about.fix,
         place.file, place.line, key_text(key), link(code),
     )  # fmt: skip
 

@@ -61,7 +61,7 @@ def pod_refused(sight: Sight, subject: Subject) -> Iterator[Finding]:
     except (ForbiddenError, InvalidError) as error:
         # What others use of a quota now says nothing of later; another check compares the amounts.
         if "exceeded quota" not in error.why:
-            what = f"the server refuses worker 0's pod: {error.why}"
+            what = f"the server refuses worker 0's pod: {' '.join(error.why.split())}"
             yield of_experiment(subject.source, Code.POD_REFUSED, _POD, what)
 
 

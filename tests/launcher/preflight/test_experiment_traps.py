@@ -85,7 +85,7 @@ TRAPS = {
         Code.REDUCES_TOO_LATE, "patience: 3", "patience: 9", "patience: 9", "it acts never before",
     ),
     "a reducer with a cooldown": Trap(
-        Code.REDUCES_TOO_LATE, "patience: 3", "cooldown: 3", "reduce_lr_on_plateau:", "after 5 and 12 epochs",
+        Code.REDUCES_TOO_LATE, "patience: 3", "cooldown: 3", "reduce_lr_on_plateau:", "after 4 and 10 epochs",
     ),
     "no restore of the best weights": Trap(
         Code.BEST_NOT_RESTORED, "patience: 8", "patience: 8\n      restore_best_weights: false",
@@ -211,6 +211,12 @@ def test_a_default_that_the_file_does_not_mention_is_no_trap(tmp_path: Path) -> 
     assert check_experiment(subject(tmp_path, bare, "training.epochs=5")) == []
     without = DATA.replace("rows, rows", "rows, None")
     assert check_experiment(subject(tmp_path, bare, data=without)) == []
+
+
+def test_the_defaults_are_no_trap_to_each_other(tmp_path: Path) -> None:
+    head, _, rest = EXPERIMENT.partition("  callbacks:\n")
+    switches = "  callbacks: {early_stopping: true, reduce_lr_on_plateau: true, best_models: true}\n"
+    assert check_experiment(subject(tmp_path, head + switches + rest[rest.index("  pod:") :])) == []
 
 
 def test_a_training_metric_is_right_where_there_is_no_validation(tmp_path: Path) -> None:
