@@ -196,6 +196,12 @@ class Observed:
     unseen: tuple[str, ...] = ()
 
     @property
+    def ended_chief(self) -> Job | None:
+        """Worker 0's Job once it has ended, and the run with it; None before."""
+        chief = self.jobs.get(0)
+        return chief if chief is not None and chief.finished else None
+
+    @property
     def last_message(self) -> str | None:
         """The termination message with the last word of worker 0's supervisor, from the newest pod."""
         messages = [pod.exit.message for pod in self.pods_of(0) if pod.exit]

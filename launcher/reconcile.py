@@ -116,8 +116,7 @@ def decide(desired: Desired, observed: Observed, now: float) -> Sequence[Action]
     """
     if observed.owner is None or observed.owner.deleting:
         return ()
-    chief = observed.jobs.get(0)
-    if chief is not None and chief.finished:
+    if (chief := observed.ended_chief) is not None:
         return (*_keep_result(chief, observed), *_end_those_away(chief, observed, now))
     lost = [pod for pod in observed.pods if is_lost(pod, observed, desired, now)]
     forgotten = [ForceDeletePod(pod.worker, pod.name, pod.uid, pod.node) for pod in lost]

@@ -199,8 +199,7 @@ def _as_a_whole(
 ) -> tuple[State, Reason | None, str] | None:
     if observed.owner is None or observed.owner.deleting:
         return State.DELETING, None, ""
-    chief = observed.jobs.get(0)
-    if chief is not None and chief.finished:
+    if (chief := observed.ended_chief) is not None:
         return _ended(chief, observed)
     if (suspended := _suspended(observed)) is not None:
         return suspended

@@ -140,8 +140,7 @@ class Followed:
 
     def _has_more_to_end(self, observed: Observed) -> bool:
         """Whether Jobs of an ended run go on, which somebody has to look after."""
-        chief = observed.jobs.get(0)
-        ended = chief is not None and chief.finished
+        ended = observed.ended_chief is not None
         return ended and self._may_heal and any(not job.finished for job in observed.jobs.values())
 
     def stop(self) -> RunStatus:

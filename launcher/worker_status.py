@@ -77,8 +77,7 @@ def _states(
 
 
 def _no_job(observed: Observed) -> _Told:
-    chief = observed.jobs.get(0)
-    if chief is not None and chief.finished:
+    if (chief := observed.ended_chief) is not None:
         state = State.SUCCEEDED if chief.succeeded else State.FAILED
         return state, Reason.RUN_ENDED, "it was away when the run ended"
     state = State.SUBMITTING if observed.progress is None else State.WAITING

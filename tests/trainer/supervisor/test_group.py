@@ -252,10 +252,16 @@ def test_the_leader_waits_for_the_last_word_no_longer_than_half_a_minute() -> No
     assert scene.group.stage is Stage.DONE
 
 
-def test_a_leader_that_starts_after_the_end_says_so_to_whoever_asks() -> None:
+def loading(workers: int) -> Scene:
+    """A leader that has not read what there is of the run."""
     scene = Scene.__new__(Scene)
-    scene.now, scene.actions, scene.workers = 0.0, [], 2
-    scene.group = Group(2, 3, 900.0, 0.0)
+    scene.now, scene.actions, scene.workers = 0.0, [], workers
+    scene.group = Group(workers, 3, 900.0, 0.0)
+    return scene
+
+
+def test_a_leader_that_starts_after_the_end_says_so_to_whoever_asks() -> None:
+    scene = loading(2)
     scene.feed(events.Joined(0, 0))
     scene.feed(events.AttemptsRead((), 0, result={"status": "finished"}))
     scene.feed(events.Joined(1, 0))
@@ -263,9 +269,7 @@ def test_a_leader_that_starts_after_the_end_says_so_to_whoever_asks() -> None:
 
 
 def test_a_result_that_cannot_be_read_is_no_success_and_nothing_begins_anew() -> None:
-    scene = Scene.__new__(Scene)
-    scene.now, scene.actions, scene.workers = 0.0, [], 1
-    scene.group = Group(1, 3, 900.0, 0.0)
+    scene = loading(1)
     scene.feed(events.Joined(0, 0))
     scene.feed(events.AttemptsRead((), 0, {"status": "damaged", "error": "Expecting value"}))
     scene.say(0, link.Ack())
@@ -275,9 +279,7 @@ def test_a_result_that_cannot_be_read_is_no_success_and_nothing_begins_anew() ->
 
 
 def test_the_result_of_another_experiment_is_refused() -> None:
-    scene = Scene.__new__(Scene)
-    scene.now, scene.actions, scene.workers = 0.0, [], 1
-    scene.group = Group(1, 3, 900.0, 0.0)
+    scene = loading(1)
     scene.feed(events.Joined(0, 0))
     scene.feed(events.AttemptsRead((), 0, {"status": "finished"}, foreign=True))
     scene.say(0, link.Ack())
