@@ -67,6 +67,9 @@ class BestModels(MonitoringCallback):
         self._lock = threading.Lock()
         self._kept: tuple[Version, ...] = ()
         self._pending: dict[Version, Weights] = {}
+        # Held while what a killed attempt left is swept, so that no write begins before that has ended.
+        self._sweeping = threading.Lock()
+        self._is_swept = False
 
     @property
     def kept(self) -> tuple[Version, ...]:
@@ -83,7 +86,7 @@ class BestModels(MonitoringCallback):
         self._snapshots.drop()
         with self._lock:
             self._kept, self._pending = (), {}
-        self._shadow, self._is_cloned = None, False
+        self._shadow, self._is_cloned, self._is_swept = None, False, False
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Drops the shared copy of the weights, which are about to change."""
@@ -147,6 +150,7 @@ class BestModels(MonitoringCallback):
 
     def _write_pending(self) -> None:
         """Writes what is kept and not stored, best first, then prunes; on the writer's thread."""
+        self._sweep()
         shadow = self._shadow
         while shadow is not None:
             with self._lock:
@@ -158,6 +162,7 @@ class BestModels(MonitoringCallback):
         self._prune()
 
     def _write_live(self) -> None:
+        self._sweep()
         for version in list(self._pending):
             self._put(version, lambda path: save_model(self.model, path))
 
@@ -180,6 +185,13 @@ class BestModels(MonitoringCallback):
         stored = [name for name in self._store.list(self.url) if is_best_name(name)]
         for name in to_prune(stored, kept, landed):
             self._store.delete(f"{self.url}/{name}")
+
+    def _sweep(self) -> None:
+        """Once a training and before its first write: this process is the only writer here."""
+        with self._sweeping:
+            if not self._is_swept:
+                self._store.sweep(self.url)
+                self._is_swept = True
 
     def _name(self, version: Version) -> str:
         return best_name(version.epoch + 1, version.value, self.suffix)

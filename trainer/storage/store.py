@@ -63,6 +63,12 @@ class Store(Protocol):
     def delete_all(self, url: str) -> None:
         """Deletes all objects below the prefix, in the order of `list`, and an empty directory itself."""
 
+    def sweep(self, url: str) -> None:
+        """Deletes what killed writers left half written directly below the prefix; no listing shows it.
+
+        Only for the one writer below that prefix: what another is writing would go too.
+        """
+
 
 def open_store(url: str) -> Store:
     """The store that serves `url`: a path or `file://` URL, or `memory://` (one per process, for tests).
@@ -115,13 +121,8 @@ class FsspecStore:
 
     def children(self, url: str) -> list[str]:
         """See `Store.children`."""
-        try:
-            found = self._fs.ls(self._path(url), detail=False)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise translate(error, url) from error
-        return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in found if not _is_temporary(path))
+        found = self._directly_below(url)
+        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found if not _is_temporary(path))
 
     def list(self, url: str) -> list[str]:
         """See `Store.list`."""
@@ -151,6 +152,20 @@ class FsspecStore:
         with _translated(url), contextlib.suppress(FileNotFoundError):
             # Also what a killed writer left behind, and the directory, where the store has directories.
             self._fs.rm(self._path(url), recursive=True)
+
+    def sweep(self, url: str) -> None:
+        """See `Store.sweep`."""
+        for path in self._directly_below(url):
+            if _is_temporary(path):
+                self.delete(path)
+
+    def _directly_below(self, url: str) -> Iterable[str]:
+        try:
+            return map(str, self._fs.ls(self._path(url), detail=False))
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise translate(error, url) from error
 
     def _path(self, url: str) -> str:
         return str(self._fs._strip_protocol(url))  # fsspec documents it for implementations and callers

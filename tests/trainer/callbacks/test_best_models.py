@@ -187,6 +187,19 @@ def test_other_files_beside_the_versions_are_left_alone(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["00001-1.keras", "notes.txt"]
 
 
+@pytest.mark.parametrize("make", [functional, lambda: Offset(0.0)])
+def test_what_a_killed_attempt_left_half_written_goes(tmp_path, make):
+    (tmp_path / ".perdure-0.tmp").write_bytes(b"left by a kill")
+    model = make()
+    model.compile("adam", "mse")
+    model(np.zeros((1, 3), "float32"))
+    callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), model)
+    callback.restore({"kept": [], "pending": {}})
+    epoch_end(callback, 0, 1.0)
+    callback.on_train_end()
+    assert os.listdir(tmp_path) == ["00001-1.weights.h5"]
+
+
 @pytest.mark.filterwarnings("ignore:writing:RuntimeWarning")
 def test_training_goes_on_without_the_store_and_its_end_says_so(tmp_path):
     (tmp_path / "file").write_text("no directory")

@@ -99,6 +99,22 @@ def test_delete_all_leaves_nothing(root, tmp_path):
     store.delete_all(f"{root}/a")
 
 
+def test_a_sweep_takes_what_killed_writers_left_and_nothing_else(root, tmp_path):
+    store = open_store(root)
+    store.sweep(f"{root}/a")
+    store.put(f"{root}/a/b", b"")
+    store.put(f"{root}/a/.perdure-notes", b"")
+    if not root.startswith("memory"):
+        os.mkdir(tmp_path / "runs/a/below")
+        for name in (".perdure-0.tmp", "below/.perdure-1.tmp"):
+            (tmp_path / "runs/a" / name).write_bytes(b"left by a kill")
+    store.sweep(f"{root}/a")
+    assert store.list(f"{root}/a") == [".perdure-notes", "b"]
+    if not root.startswith("memory"):
+        assert sorted(os.listdir(tmp_path / "runs/a")) == [".perdure-notes", "b", "below"]
+        assert os.listdir(tmp_path / "runs/a/below") == [".perdure-1.tmp"]
+
+
 def test_only_objects_exist(root):
     store = open_store(root)
     store.put(f"{root}/a/c", b"")
