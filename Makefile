@@ -41,7 +41,7 @@ NODE_ON ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
+.PHONY: help run validate doctor submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 render: $(READY) ## Prints the Kubernetes objects of a run of EXPERIMENT (RUN, NAMESPACE, SET)
 	@$(BIN)/perdure render "$(EXPERIMENT)" $(if $(RUN),--run "$(RUN)") \
 		$(if $(NAMESPACE),--namespace "$(NAMESPACE)") $(foreach each,$(SET),--set '$(each)')
+
+doctor: $(READY) ## Says what will go wrong with a run of EXPERIMENT on the kubeconfig's cluster (NAMESPACE, SET, ARGS)
+	@$(BIN)/perdure doctor $(if $(EXPERIMENT),"$(EXPERIMENT)") $(if $(RUN),--run "$(RUN)") $(IN_NAMESPACE) \
+		$(if $(filter-out file,$(origin IMAGE)),--image "$(IMAGE)") $(foreach each,$(SET),--set '$(each)') $(ARGS)
 
 submit: $(READY) ## Trains EXPERIMENT on the kubeconfig's cluster (RUN, NAMESPACE, IMAGE, SET, ARGS such as --wait)
 	@$(BIN)/perdure submit "$(EXPERIMENT)" $(if $(RUN),--run "$(RUN)") $(IN_NAMESPACE) \

@@ -33,6 +33,9 @@ _COMMANDS = {
     "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
     "validate": _Entry("launcher.commands.validate", "validate_command", "Checks an experiment file."),
     "render": _Entry("launcher.commands.render", "render_command", "Prints a run's Kubernetes objects."),
+    "doctor": _Entry(
+        "launcher.commands.doctor", "doctor_command", "Says what will go wrong with a run, before it is made."
+    ),
     "schema": _Entry("launcher.commands.schema", "schema_command", "Prints the schema of experiment files."),
     "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
     "diff": _Entry("launcher.commands.diff", "diff_command", "Compares an experiment with a run of it."),

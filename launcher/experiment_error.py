@@ -81,7 +81,12 @@ def value_text(value: object) -> str:
 
 def printable(text: str) -> str:
     """Returns a text shortened, with escapes for what a terminal would act on, or not show."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shortened(text))
+    return escaped(shortened(text))
+
+
+def escaped(text: str) -> str:
+    """As `printable`, in full length."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shortened(text: str) -> str:

@@ -17,8 +17,6 @@ from trainer.storage import UnsupportedStoreError, open_store
 from trainer.threads import thread_count
 
 _JITTER = 0.25
-_MARGIN_SECONDS = 5.0
-_MARGIN_SHARE = 0.2
 
 
 class PodError(Exception):
@@ -82,8 +80,7 @@ def read_pod(
         leader=leader,
         listen=f"[{own}]:{pod.LINK_PORT}" if ":" in own else f"{own}:{pod.LINK_PORT}",
         host=own,
-        # After the save there is still the end of the processes, and the last word.
-        grace=grace - min(_MARGIN_SECONDS, _MARGIN_SHARE * grace),
+        grace=pod.seconds_to_save(grace),
         group_wait=float(spec.restart.group_wait) * (1 + _JITTER * (2 * draw() - 1)),
         max_failures=spec.restart.max_failures,
         threads=thread_count(spec.training.threads, int(cpus), workers=1),

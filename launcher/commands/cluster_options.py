@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.argument("experiment", shell_complete=complete_experiment),
     click.option(
         "--run",
         "name",
@@ -40,6 +39,11 @@ _OPTIONS = (
 
 def cluster_options(command: _Command) -> _Command:
     """Gives a command EXPERIMENT, --run, --namespace, --image and --set."""
+    return click.argument("experiment", shell_complete=complete_experiment)(plan_options(command))
+
+
+def plan_options(command: _Command) -> _Command:
+    """Gives a command the same but EXPERIMENT."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -1,11 +1,12 @@
 """`perdure submit`: an experiment becomes a run on a cluster."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from launcher.commands.checking import findings_of, ignore_option, ignored_from, subject_of, told_and_left
 from launcher.commands.cluster_options import cluster_options, plan_from
 from launcher.commands.common import called, find_experiment, say
 from launcher.commands.run_options import connected, context_option, tell, where
@@ -38,6 +39,7 @@ class _Request:
 @click.option("--accept-changes", is_flag=True, help=_HELP_ACCEPT)
 @click.option("--dry-run", type=click.Choice(["client", "server"]), help=_HELP_DRY_RUN)
 @click.option("--wait", is_flag=True, help=_HELP_WAIT)
+@ignore_option
 def submit_command(
     *,
     namespace: str | None,
@@ -45,19 +47,25 @@ def submit_command(
     accept_changes: bool,
     dry_run: str | None,
     wait: bool,
+    ignored: tuple[str, ...],
     **typed: Any,
 ) -> int:
     """Trains EXPERIMENT on the cluster of the current kubeconfig.
 
     EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments. Everything is checked
-    by the server first; nothing is made if something is refused. Broken off, the same command completes what
-    it began. A run of the same name with another experiment is refused with the difference (exit code 78).
+    first, as by `perdure doctor` and by the server; nothing is made if something is refused. Broken off, the
+    same command completes what it began. A run of the same name with another experiment is refused with the
+    difference (exit code 78).
     """
     request = _Request(accept_changes, dry_run, wait, namespace, context)
-    if dry_run == "client":
-        return _show(plan_from(namespace=namespace or "default", **typed))
-    kube = connected(namespace, context)
-    plan = plan_from(namespace=kube.namespace, **typed)
+    reasons = ignored_from(ignored)
+    kube = None if dry_run == "client" else connected(namespace, context)
+    plan = plan_from(namespace=kube.namespace if kube else namespace or "default", **typed)
+    plan, code = _preflight(kube, plan, typed, reasons)
+    if code:
+        return code
+    if kube is None:
+        return _show(plan)
     submission = _submit(kube, plan, request, typed)
     if submission is None:
         return ExitCode.CONFIG
@@ -67,6 +75,21 @@ def submit_command(
     from launcher.commands.wait import follow  # noqa: PLC0415
 
     return follow(kube, submission.plan.name, None)
+
+
+def _preflight(
+    kube: "Kube | None", plan: "RunPlan", typed: dict[str, Any], ignored: dict[str, str]
+) -> tuple["RunPlan", int]:
+    """Tells what preflight finds; returns the plan with what is ignored, and 0 if it may be submitted."""
+    from launcher.preflight import exit_code, report  # noqa: PLC0415
+
+    found = findings_of(subject_of(plan, typed), kube)
+    left = told_and_left(found, ignored)
+    code = exit_code(left)
+    if code:
+        tell(f"nothing was submitted: {report.summary(left)}; --ignore CODE=REASON lives with some of them")
+    codes = {str(each.code) for each in found}
+    return replace(plan, ignored={name: why for name, why in ignored.items() if name in codes}), code
 
 
 def _show(plan: "RunPlan") -> int:

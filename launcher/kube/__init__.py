@@ -3,7 +3,7 @@
 `connect` is imported late, from `launcher.kube.client`: the client behind it takes half a second.
 """
 
-from launcher.kube.api import Kube, LogRequest, Object
+from launcher.kube.api import Access, Kube, LogRequest, Object
 from launcher.kube.errors import (
     Cause,
     ConflictError,
@@ -21,10 +21,18 @@ from launcher.kube.kinds import (
     CONFIG_MAP,
     EVENT,
     JOB,
+    LIMIT_RANGE,
+    NAMESPACE,
     NETWORK_POLICY,
     NODE,
     POD,
+    PRIORITY_CLASS,
+    RESOURCE_QUOTA,
+    RUNTIME_CLASS,
+    SECRET,
     SERVICE,
+    SERVICE_ACCOUNT,
+    STORAGE_CLASS,
     Kind,
     kind_of,
 )
@@ -34,10 +42,19 @@ __all__ = [
     "CONFIG_MAP",
     "EVENT",
     "JOB",
+    "LIMIT_RANGE",
+    "NAMESPACE",
     "NETWORK_POLICY",
     "NODE",
     "POD",
+    "PRIORITY_CLASS",
+    "RESOURCE_QUOTA",
+    "RUNTIME_CLASS",
+    "SECRET",
     "SERVICE",
+    "SERVICE_ACCOUNT",
+    "STORAGE_CLASS",
+    "Access",
     "Cause",
     "ConflictError",
     "ForbiddenError",

@@ -30,6 +30,21 @@ class LogRequest:
     timestamps: bool = False
 
 
+@dataclass(frozen=True)
+class Access:
+    """Something that one may be allowed to do in the namespace.
+
+    Attributes:
+        verb: As in a role of Kubernetes, such as `create`.
+        kind: Of what.
+        subresource: Of which part of it, such as `log`; empty for the object itself.
+    """
+
+    verb: str
+    kind: Kind
+    subresource: str = ""
+
+
 class Kube(Protocol):
     """A cluster, seen from one namespace. Every method raises `KubeError`, or the subclass that fits."""
 
@@ -64,8 +79,16 @@ class Kube(Protocol):
             InvalidError: The server rejects it; unknown fields are rejected too.
         """
 
-    def get(self, kind: Kind, name: str) -> Object:
+    def allows(self, access: Access) -> bool:
+        """Asks the server whether it would allow something; everybody may ask that of himself."""
+
+    def get(self, kind: Kind, name: str, *, whole: bool = True) -> Object:
         """Reads an object.
+
+        Args:
+            kind: Its kind.
+            name: Its name.
+            whole: Not only its metadata; the content of a Secret is nobody's business.
 
         Raises:
             NotFoundError: There is none of that name.
@@ -85,7 +108,7 @@ class Kube(Protocol):
 
         Args:
             kind: Their kind.
-            selector: As kubectl takes it.
+            selector: As kubectl takes it; empty for every object of the kind.
             whole: Not only their metadata; a ConfigMap with an experiment may be large.
             fields: A field selector, such as `type=Warning`; any if empty.
             page: Ask for at most so many at once, in as many calls as that takes; None for all at once.

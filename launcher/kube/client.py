@@ -13,10 +13,10 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
-from launcher.kube.api import LogRequest, Object
+from launcher.kube.api import Access, LogRequest, Object
 from launcher.kube.configuration import Cluster, find_cluster
 from launcher.kube.errors import KubeError, TooOldError, UnreachableError
-from launcher.kube.kinds import NODE, POD, Kind, kind_of
+from launcher.kube.kinds import POD, Kind, kind_of
 from launcher.kube.translate import translate
 from launcher.manifests import OLDEST, KubeVersion
 from launcher.manifests.text import to_bytes
@@ -24,6 +24,8 @@ from launcher.manifests.text import to_bytes
 _APPLY = "application/apply-patch+yaml"
 _ANYTHING = "application/json, */*"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_METADATA_OF_ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 60.0
 
@@ -90,9 +92,31 @@ class KubeClient:
         path = kind.path(self._namespace, name)
         return self._json("PATCH", path, what, query, to_bytes(manifest), _APPLY)
 
-    def get(self, kind: Kind, name: str) -> Object:
+    def allows(self, access: Access) -> bool:
+        """See `Kube.allows`."""
+        kind = access.kind
+        group = kind.api_version.rpartition("/")[0]
+        asked = {
+            "verb": access.verb,
+            "group": group,
+            "resource": kind.plural,
+            "subresource": access.subresource,
+            **({"namespace": self._namespace} if kind.namespaced else {}),
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        what = f"ask whether it is allowed to {self._what(access.verb, kind)}"
+        found = self._json("POST", _REVIEWS, what, {}, json.dumps(review).encode(), "application/json")
+        return bool(found["status"]["allowed"])
+
+    def get(self, kind: Kind, name: str, *, whole: bool = True) -> Object:
         """See `Kube.get`."""
-        return self._json("GET", kind.path(self._namespace, name), self._what("read", kind, name))
+        accept = _ANYTHING if whole else _METADATA_OF_ONE
+        path, what = kind.path(self._namespace, name), self._what("read", kind, name)
+        return self._json("GET", path, what, accept=accept)
 
     def list(
         self,
@@ -151,7 +175,7 @@ class KubeClient:
 
     def _what(self, verb: str, kind: Kind, name: str = "") -> str:
         target = f"{kind.singular}/{name}" if name else kind.plural
-        return f"{verb} {target}" + ("" if kind == NODE else f" in namespace {self._namespace}")
+        return f"{verb} {target}" + (f" in namespace {self._namespace}" if kind.namespaced else "")
 
     def _json(self, method: str, path: str, what: str, *rest: Any, **more: Any) -> Object:
         response = self._send(method, path, what, *rest, **more)

@@ -42,6 +42,17 @@ NODE = Kind("v1", "Node", "nodes", namespaced=False)
 JOB = Kind("batch/v1", "Job", "jobs")
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 
+# Looked at, never made.
+NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
+SECRET = Kind("v1", "Secret", "secrets")
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
+EVENT = Kind("v1", "Event", "events")
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
+LIMIT_RANGE = Kind("v1", "LimitRange", "limitranges")
+PRIORITY_CLASS = Kind("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", namespaced=False)
+RUNTIME_CLASS = Kind("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", namespaced=False)
+STORAGE_CLASS = Kind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False)
+
 _KINDS = {
     (kind.api_version, kind.name): kind
     for kind in (CLAIM, CONFIG_MAP, SERVICE, POD, NODE, JOB, NETWORK_POLICY)

@@ -28,6 +28,8 @@ def config_map(plan: RunPlan) -> dict[str, Any]:
     moved = {key: path for path, key in keys.items() if key != path}
     if moved:
         annotations[naming.CODE_PATHS] = json.dumps(moved)
+    if plan.ignored:
+        annotations[naming.IGNORED] = json.dumps(dict(sorted(plan.ignored.items())), ensure_ascii=False)
     texts = {EXPERIMENT_KEY: experiment_text(plan)}
     binaries: dict[str, str] = {}
     for path, key in keys.items():
@@ -67,6 +69,7 @@ def read_config_map(found: Mapping[str, Any]) -> RunPlan:
         namespace=metadata["namespace"],
         code={moved.get(key, key): content for key, content in contents.items()},
         digest=annotations.get(naming.DIGEST, ""),
+        ignored=json.loads(annotations.get(naming.IGNORED, "{}")),
     )
 
 

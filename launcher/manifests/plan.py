@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trainer.contract.training import Experiment
 
@@ -57,6 +57,7 @@ class RunPlan:
         namespace: Where its objects live.
         code: Content by path of each file that travels with the experiment.
         digest: Of the resolved experiment and these files; pods carry it, supervisors compare it.
+        ignored: The reason by code of each finding of preflight that was ignored; no part of the digest.
     """
 
     experiment: Experiment
@@ -64,6 +65,7 @@ class RunPlan:
     namespace: str
     code: Mapping[str, bytes]
     digest: str
+    ignored: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image(self) -> str:

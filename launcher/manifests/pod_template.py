@@ -10,6 +10,7 @@ from launcher.manifests.environment import sources, variables
 from launcher.manifests.plan import RESTART_RULES, KubeVersion, RunPlan
 from launcher.manifests.volumes import mounted_volumes
 from trainer.contract import pod
+from trainer.contract.pod_problems import WISHES
 
 RESTARTED_IN_PLACE = (1, 134, 135, 137, 139, 143)
 """Exits after which the container starts again in its pod: a crash, an abort, a bus error, a kill (out of
@@ -82,13 +83,12 @@ def _affinity(plan: RunPlan) -> dict[str, Any]:
     """The experiment file's rules, and the wish that a run's pods lie close together."""
     own = plan.experiment.spec.pod.affinity
     close = own.get("podAffinity") or {}
-    wishes = "preferredDuringSchedulingIgnoredDuringExecution"
     same_run = {"matchLabels": {naming.RUN: plan.name}}
     packed = [
         {"weight": weight, "podAffinityTerm": {"labelSelector": same_run, "topologyKey": key}}
         for weight, key in ((100, "kubernetes.io/hostname"), (50, "topology.kubernetes.io/zone"))
     ]
-    return {**own, "podAffinity": {**close, wishes: [*(close.get(wishes) or []), *packed]}}
+    return {**own, "podAffinity": {**close, WISHES: [*(close.get(WISHES) or []), *packed]}}
 
 
 def _container(plan: RunPlan, worker: int, server: KubeVersion) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def render(plan: RunPlan, server: KubeVersion) -> list[dict[str, Any]]:
     check_cluster_run_name(plan.name)
     if server < OLDEST:
         raise ValueError(f"Kubernetes {server} is too old: runs need {OLDEST} or newer")
-    errors = list(_errors(plan))
+    errors = list(problems(plan))
     if errors:
         raise ExperimentErrors(errors)
     made = claim(plan)
@@ -48,8 +48,8 @@ def render(plan: RunPlan, server: KubeVersion) -> list[dict[str, Any]]:
     ]
 
 
-def _errors(plan: RunPlan) -> Iterator[ExperimentError]:
-    """Finds what would only show on the cluster, or not at all."""
+def problems(plan: RunPlan) -> Iterator[ExperimentError]:
+    """Finds what would only show on the cluster, or not at all; at most one of each key."""
     file = f"experiment {plan.experiment.name}"
     url = plan.experiment.spec.storage.url
     if url is not None and _is_lost(plan, url):

@@ -97,7 +97,9 @@ def _find(value: Any, path: KeyPath) -> Any:
             value = value.get(str(part))
         elif isinstance(value, list):
             key = "mountPath" if str(part).startswith("/") else "name"
-            value = next((item for item in value if item.get(key) == part), None)
+            value = next(
+                (item for item in value if isinstance(item, Mapping) and item.get(key) == part), None
+            )
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from launcher.preflight import Code
 from launcher.reasons import Reason
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.nodes import Nodes
@@ -65,12 +66,14 @@ class Case:
         words: Words that its line has to have.
         options: Of submit.
         before: What is done to the namespace before.
+        found: What preflight finds of it, for one who may read what it is about; submit would refuse.
     """
 
     reason: Reason
     words: str
     options: tuple[str, ...] = ()
     before: Callable[[Team], None] = nothing
+    found: Code | None = None
 
 
 CASES = (
@@ -85,22 +88,38 @@ CASES = (
         Reason.CLAIM_UNBOUND,
         "no-such-class",
         ("--set", "storage={create: {name: unbound, storage_class: no-such-class}}"),
+        found=Code.STORAGE_CLASS_MISSING,
     ),
-    Case(Reason.CLAIM_MISSING, '"nobody-made-it" not found', ("--set", "storage={claim: nobody-made-it}")),
     Case(
-        Reason.CONFIGURATION_MISSING, "nobody-made-it", ("--set", "pod.env_from=[{secret: nobody-made-it}]")
+        Reason.CLAIM_MISSING,
+        '"nobody-made-it" not found',
+        ("--set", "storage={claim: nobody-made-it}"),
+        found=Code.CLAIM_MISSING,
     ),
-    Case(Reason.QUOTA_EXCEEDED, "quota small has no room: requested pods=1", before=quota),
+    Case(
+        Reason.CONFIGURATION_MISSING,
+        "nobody-made-it",
+        ("--set", "pod.env_from=[{secret: nobody-made-it}]"),
+        found=Code.SECRET_MISSING,
+    ),
+    Case(
+        Reason.QUOTA_EXCEEDED,
+        "quota small has no room: requested pods=1",
+        before=quota,
+        found=Code.QUOTA_TOO_SMALL,
+    ),
     Case(
         Reason.ADMISSION_REFUSED,
         "maximum memory usage per Container is 64Mi",
         ("--set", "pod.resources.memory=1Gi"),
         limit,
+        Code.POD_REFUSED,
     ),
     Case(
         Reason.POD_SECURITY,
         'violates PodSecurity "restricted',
         ("--set", "pod.template={spec: {hostNetwork: true}}"),
+        found=Code.POD_SECURITY,
     ),
 )
 
@@ -109,7 +128,8 @@ CASES = (
 def test_a_run_that_does_not_start_says_why(team: Team, case: Case) -> None:
     case.before(team)
     image = () if "--image" in case.options else ("--image", team.image)
-    team.perdure("submit", str(STEADY), "--run", "stuck", *image, *case.options)
+    ignore = () if case.found is None else ("--ignore", f"{case.found}=status has to tell of it")
+    team.perdure("submit", str(STEADY), "--run", "stuck", *image, *case.options, *ignore)
     line = told(TrainingRun(team, "stuck"), case.reason)
     assert case.words in line
     assert re.match(r"state +pending \(", line)

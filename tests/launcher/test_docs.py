@@ -10,6 +10,9 @@ from launcher.documentation import failure_page
 from launcher.experiment import load_experiment
 from launcher.experiment_error import KeyPath, key_text
 from launcher.experiment_schema import expected_at
+from launcher.preflight import Code
+from launcher.preflight.code import ABOUT
+from launcher.preflight.ignoring import NOT_IGNORABLE
 from launcher.reasons import Reason
 from trainer.contract.callback_order import CALLBACK_ORDER
 from trainer.contract.exit_codes import ExitCode
@@ -67,6 +70,17 @@ def test_each_reason_that_somebody_can_act_on_has_its_page():
 def test_a_page_is_a_url_where_the_project_has_one():
     assert failure_page(Reason.BACK_OFF, "https://x/") == "https://x/docs/failures/BackOff.md"
     assert failure_page(Reason.FINISHED, "https://x/") == ""
+
+
+def test_preflight_tells_of_every_code_in_their_order():
+    sections = (ROOT / "docs" / "preflight.md").read_text(encoding="utf-8").split("\n### ")[1:]
+    told = {section.partition("\n")[0]: section for section in sections}
+    assert list(told) == [str(code) for code in Code]
+    assert set(ABOUT) == set(Code)
+    for code in Code:
+        for part in ("*What one sees.*", "*Why.*", "*What to do.*"):
+            assert part in told[code], code
+        assert ("*Not to be ignored.*" in told[code]) == (code in NOT_IGNORABLE), code
 
 
 def _lines(path: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 What is accepted is held against two judges that share no code with the models: a table of types by key path,
 written by hand, and a small evaluator of the published JSON Schema. Both see the file through a loader that
-is not the one under test.
+is not the one under test. Preflight then looks at it, with a cluster where every check has its subject.
 """
 
 import json
@@ -15,14 +15,19 @@ from typing import Any, TypeAlias
 import pytest
 from ruamel.yaml import YAML
 
+from launcher.cluster_plan import load_cluster_experiment, plan_cluster_run
 from launcher.experiment import ExperimentErrors, load_experiment
+from launcher.experiment_source import read_source
+from launcher.preflight import Subject, check_cluster, check_experiment
+from launcher.preflight.measured import Measured
+from tests.launcher.cluster.fake_cluster import FakeCluster
 from trainer.contract.training import ExperimentDocument, experiment_json_schema
 
 DIGITS = Path(__file__).parents[2] / "experiments" / "digits"
 EVERYTHING = Path(__file__).parents[1] / "fixtures" / "experiments" / "everything"
 MUTATIONS_PER_SHARD = 500
 SHARDS = [pytest.param(DIGITS, n, id=f"digits-{n}") for n in range(10)]
-SHARDS += [pytest.param(EVERYTHING, n, id=f"everything-{n}") for n in range(3)]
+SHARDS += [pytest.param(EVERYTHING, n, id=f"everything-{n}") for n in range(10)]
 
 # A mapping is a list of (key, value) pairs, so that it can hold a key twice; a scalar is its YAML text.
 Tree: TypeAlias = str | list["Tree"] | list[tuple[str, "Tree"]]
@@ -402,6 +407,7 @@ def test_a_damaged_file_is_refused_in_words_or_accepted_rightly(
             assert wrong_types(value) == [], content
             assert accepts(SCHEMA, value), content
             assert ExperimentDocument.model_validate(experiment.document()).experiment() == experiment
+            check_findings(folder, content)
             accepted += 1
     # Else the checks above would have had little to say.
     assert accepted >= ACCEPTED_AT_LEAST
@@ -420,6 +426,38 @@ def check_errors(error: ExperimentErrors, content: bytes) -> None:
         assert text.isprintable(), content
         assert "Error" not in wrong.message, content
         assert wrong.line is None or 1 <= wrong.line <= lines, (content, text)
+
+
+def check_findings(folder: Path, content: bytes) -> None:
+    experiment = load_cluster_experiment(folder, [], "image:1", {})
+    plan = plan_cluster_run(experiment, folder, name="a-run", namespace="team")
+    found = Subject(plan, read_source(folder, []), measured=Measured("earlier", 1 << 30))
+    lines = content.count(b"\n") + content.count(b"\r") + 2
+    for each in [*check_experiment(found), *check_cluster(CLUSTER, found)]:
+        assert each.file is None or each.line is None or 1 <= each.line <= lines, content
+        assert each.what.isprintable(), content
+
+
+def busy_cluster() -> FakeCluster:
+    """Where every check has something to look at."""
+    cluster = FakeCluster()
+    enforced = {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+    cluster.add("v1", "Namespace", "team", metadata=enforced)
+    allocatable = {"cpu": "64", "memory": "1Ti", "pods": "110", "amd.com/gpu": "8"}
+    taint = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
+    for name in ("n1", "n2"):
+        labels = {"labels": {"pool": "gpu"}}
+        cluster.add(
+            "v1", "Node", name, metadata=labels, spec={"taints": [taint]}, status={"allocatable": allocatable}
+        )
+    hard = {"pods": "3", "requests.cpu": "8", "limits.memory": "64Gi", "limits.cpu": "8"}
+    cluster.add("v1", "ResourceQuota", "ours", spec={"hard": hard})
+    for name in ("datasets", "team-runs", "perdure-runs"):
+        cluster.add("v1", "PersistentVolumeClaim", name, spec={"accessModes": ["ReadWriteOnce"]})
+    return cluster
+
+
+CLUSTER = busy_cluster()
 
 
 def test_the_table_of_types_knows_every_key_of_the_schema() -> None:

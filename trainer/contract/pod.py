@@ -59,3 +59,11 @@ RESERVED_VARIABLES = frozenset({"TF_CONFIG", "HOME", "XDG_CACHE_HOME"})
 """Variables, beside those that begin with PERDURE_, that a user cannot set."""
 RESERVED_LABELS = frozenset({"app.kubernetes.io/name", "app.kubernetes.io/managed-by"})
 """Labels and annotations, beside those that begin with perdure.dev/, that a user cannot set."""
+
+_MARGIN_SECONDS = 5.0
+_MARGIN_SHARE = 0.2
+
+
+def seconds_to_save(notice: float) -> float:
+    """Seconds of a pod's notice in which it may save: behind the save is still the end of the processes."""
+    return notice - min(_MARGIN_SECONDS, _MARGIN_SHARE * notice)

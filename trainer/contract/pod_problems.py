@@ -47,6 +47,9 @@ VOLUME_SOURCES = frozenset(
 )
 """Kubernetes' kinds of volumes."""
 
+WISHES = "preferredDuringSchedulingIgnoredDuringExecution"
+"""Where Kubernetes' podAffinity has its wishes; that a run's pods lie close together is one more."""
+
 _VOLUME_KEYS = ("name", "mount_path", "read_only")
 
 
@@ -68,7 +71,19 @@ def pod_problems(spec: Mapping[str, Any]) -> list[Problem]:
     for index, entry in _entries(spec.get("env_from")):
         if (entry.get("secret") is None) == (entry.get("config_map") is None):
             problems.append((("env_from", index), "not one source", "one of secret and config_map"))
-    return problems + _volume_problems(spec.get("volumes"))
+    return [*problems, *_affinity_problems(spec.get("affinity")), *_volume_problems(spec.get("volumes"))]
+
+
+def _affinity_problems(affinity: Any) -> Iterator[Problem]:
+    """Only of what Perdure adds to; the server checks the rest."""
+    close = affinity.get("podAffinity") if isinstance(affinity, Mapping) else None
+    if close is None:
+        return
+    path = ("affinity", "podAffinity")
+    if not isinstance(close, Mapping):
+        yield path, "not as Kubernetes has it", "a mapping"
+    elif not isinstance(close.get(WISHES) or [], list | tuple):
+        yield (*path, WISHES), "not as Kubernetes has it", "a list"
 
 
 def _label_problems(key: str, labels: Mapping[Any, Any]) -> Iterator[Problem]:

@@ -152,7 +152,7 @@ class ReduceLROnPlateau(FrozenModel):
     """The metric that is watched."""
     factor: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.2
     """What the learning rate is multiplied by."""
-    patience: CountOrZero = 5
+    patience: CountOrZero = 4
     """Epochs without improvement before the learning rate is lowered."""
     mode: Mode = "auto"
     """Whether lower or higher is better; `auto` tells by the metric."""

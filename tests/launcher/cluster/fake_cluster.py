@@ -14,8 +14,8 @@ from typing import Any
 
 from launcher import naming
 from launcher.kube import (
-    NODE,
     POD,
+    Access,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -53,9 +53,13 @@ class FakeCluster:
         self.refuses: dict[str, KubeError] = {}
         """Errors of a write of an object, by `kind/name`."""
         self.logs: dict[str, list[str]] = {}
-        self.sees_nodes = True
-        self.forbidden: set[str] = set()
-        """What may not be listed, or read where it is a log, by its plural."""
+        self.around: dict[tuple[str, str], Object] = {}
+        """What was there before any run: get and list find it, too."""
+        self.add("v1", "Namespace", "team")
+        default = {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}
+        self.add("storage.k8s.io/v1", "StorageClass", "standard", metadata=default)
+        self.denied: set[tuple[str, str]] = set()
+        """What is not allowed: verb and the plural of a kind, or `pods/log`; those calls are refused."""
         self.unanswered: set[str] = set()
         """Pods whose nodes give no log."""
         self._uids = itertools.count(1)
@@ -85,13 +89,18 @@ class FakeCluster:
             self._after()
         return copy.deepcopy(applied)
 
-    def get(self, kind: Kind, name: str) -> Object:
+    def allows(self, access: Access) -> bool:
+        resource = f"{access.kind.plural}/{access.subresource}".rstrip("/")
+        return (access.verb, resource) not in self.denied
+
+    def get(self, kind: Kind, name: str, *, whole: bool = True) -> Object:
         self.calls.append(("get", kind.name, name))
-        if kind == NODE and not self.sees_nodes:
-            raise ForbiddenError(f"read node/{name}", "nodes is forbidden")
-        if (kind.name, name) not in self.objects:
+        if ("get", kind.plural) in self.denied:
+            raise ForbiddenError(f"read {kind.name}/{name}", f"{kind.plural} is forbidden")
+        known = {**self.around, **self.objects}
+        if (kind.name, name) not in known:
             raise NotFoundError(f"read {kind.name}/{name}", "not found")
-        return copy.deepcopy(self.objects[kind.name, name])
+        return copy.deepcopy(known[kind.name, name])
 
     def list(
         self,
@@ -104,11 +113,11 @@ class FakeCluster:
         everywhere: bool = False,
     ) -> list[Object]:
         self.calls.append(("list", kind.name, selector or fields))
-        if kind.plural in self.forbidden:
+        if ("list", kind.plural) in self.denied:
             raise ForbiddenError(f"list {kind.plural}", f"{kind.plural} is forbidden")
         found = [
             each
-            for (name, _), each in self.objects.items()
+            for (name, _), each in {**self.around, **self.objects}.items()
             if name == kind.name and _fits(each, selector) and _has_fields(each, fields)
         ]
         kept = (
@@ -132,7 +141,7 @@ class FakeCluster:
         self.calls.append(("log", "Pod", pod))
         if pod in self.unanswered:
             raise UnreachableError(f"read the log of pod/{pod}", "its node does not answer")
-        if "log" in self.forbidden:
+        if ("get", "pods/log") in self.denied:
             raise ForbiddenError(f"read the log of pod/{pod}", "pods/log is forbidden")
         if ("Pod", pod) not in self.objects:
             raise NotFoundError(f"read the log of pod/{pod}", "not found")
@@ -144,6 +153,11 @@ class FakeCluster:
         return iter(lines if request.tail is None else lines[len(lines) - request.tail :])
 
     # What a test does to it.
+
+    def add(self, api_version: str, kind: str, name: str, **parts: Any) -> None:
+        """Something that is there before any run."""
+        metadata = {"name": name, **parts.pop("metadata", {})}
+        self.around[kind, name] = {"apiVersion": api_version, "kind": kind, "metadata": metadata, **parts}
 
     def add_pod(self, run: str, worker: int, **changes: Any) -> str:
         """A running pod of a worker's Job; `changes` replace parts of its status."""

@@ -11,10 +11,19 @@ from launcher.kube import (
     CONFIG_MAP,
     EVENT,
     JOB,
+    LIMIT_RANGE,
+    NAMESPACE,
     NETWORK_POLICY,
     NODE,
     POD,
+    PRIORITY_CLASS,
+    RESOURCE_QUOTA,
+    RUNTIME_CLASS,
+    SECRET,
     SERVICE,
+    SERVICE_ACCOUNT,
+    STORAGE_CLASS,
+    Access,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -28,13 +37,23 @@ from tests.launcher.cluster.fake_cluster import FakeCluster
 from tests.launcher.kube.api_server import Answer, Request, refusal
 
 _STATUSES = {NotFoundError: 404, ForbiddenError: 403, ConflictError: 409, InvalidError: 422}
-_KINDS = {kind.plural: kind for kind in (CLAIM, CONFIG_MAP, EVENT, SERVICE, POD, NODE, JOB, NETWORK_POLICY)}
+_KINDS = {
+    kind.plural: kind
+    for kind in (
+        CLAIM, CONFIG_MAP, SERVICE, POD, NODE, JOB, NETWORK_POLICY, EVENT, LIMIT_RANGE, NAMESPACE,
+        PRIORITY_CLASS, RESOURCE_QUOTA, RUNTIME_CLASS, SECRET, SERVICE_ACCOUNT, STORAGE_CLASS,
+    )
+}  # fmt: skip
 
 
 def answer(cluster: FakeCluster, request: Request) -> Answer:
     """What the API server of a cluster says."""
     if request.path == "/version":
         return Answer(body={"gitVersion": f"v{cluster.version()}.0"})
+    if request.path.endswith("/selfsubjectaccessreviews"):
+        asked = json.loads(request.body)["spec"]["resourceAttributes"]
+        access = Access(asked["verb"], _KINDS[asked["resource"]], asked["subresource"])
+        return Answer(201, {"status": {"allowed": cluster.allows(access)}})
     parts = request.path.split("/")
     plural = next(part for part in reversed(parts) if part in _KINDS)
     name, *below = [*parts[parts.index(plural) + 1 :], ""]

@@ -148,7 +148,7 @@ def test_a_node_that_answers_again_is_not_lost() -> None:
 def test_a_pod_that_nobody_reports_as_ended_is_on_a_lost_node_even_for_one_who_cannot_see_nodes() -> None:
     cluster = submitted()
     forgotten = lost(cluster, 1)
-    cluster.sees_nodes = False
+    cluster.denied = {("get", "nodes")}
     assert decided(cluster) == []
     cluster.objects["Pod", forgotten.name]["metadata"]["deletionTimestamp"] = stamp(START + 120)
     assert decided(cluster, now=START + 149) == []

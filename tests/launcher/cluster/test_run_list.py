@@ -90,8 +90,8 @@ def test_runs_of_one_experiment() -> None:
 
 def test_less_is_told_where_less_may_be_read() -> None:
     cluster = submitted()
-    cluster.forbidden = {"configmaps", "pods"}
+    cluster.denied = {("list", "configmaps"), ("list", "pods")}
     assert one(cluster).state is State.WAITING or one(cluster).state is State.PENDING
-    cluster.forbidden = {"jobs"}
+    cluster.denied = {("list", "jobs")}
     with pytest.raises(ForbiddenError):
         runs(cluster)

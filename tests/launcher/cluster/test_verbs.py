@@ -295,7 +295,7 @@ def test_what_the_server_refuses_is_told_with_its_line(
     folder = tmp_path / "digits"
     shutil.copytree(DIGITS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "experiment.yaml"
-    file.write_text(file.read_text() + "  pod:\n    resources: {memory: 1Gi}\n")
+    file.write_text(file.read_text() + "  pod:\n    resources: {memory: 8Gi}\n")
     cause = {"field": "spec.template.spec.containers[0].resources.limits[memory]", "message": "too much"}
     usual = server.answer
 

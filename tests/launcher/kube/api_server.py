@@ -102,7 +102,7 @@ class ApiServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_PATCH = do_DELETE = _serve
+            do_GET = do_PATCH = do_POST = do_DELETE = _serve
 
             def log_message(self, *arguments: Any) -> None:
                 pass

@@ -9,6 +9,9 @@ from launcher.kube import (
     CONFIG_MAP,
     JOB,
     NODE,
+    POD,
+    SECRET,
+    Access,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -83,6 +86,27 @@ def test_a_list_may_ask_for_metadata_alone_and_an_empty_one_may_be_null(
     assert kube.list(CONFIG_MAP, "a=b", whole=False) == []
     (accept,) = server.requests[0].headers["accept"]
     assert "as=PartialObjectMetadataList" in accept
+
+
+def test_of_a_secret_only_the_metadata_is_asked_for(server: ApiServer, kube: KubeClient) -> None:
+    kube.get(SECRET, "keys", whole=False)
+    (request,) = server.requests
+    assert request.path == "/api/v1/namespaces/team/secrets/keys"
+    assert request.headers["accept"] == ["application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_server_is_asked_what_is_allowed(server: ApiServer, kube: KubeClient, allowed: bool) -> None:
+    server.answer = lambda _: Answer(201, {"status": {"allowed": allowed}})
+    assert kube.allows(Access("get", POD, "log")) is allowed
+    assert kube.allows(Access("list", NODE)) is allowed
+    of_pods, of_nodes = (json.loads(request.body)["spec"] for request in server.requests)
+    assert server.requests[0].method == "POST"
+    assert server.requests[0].path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    assert of_pods["resourceAttributes"] == {
+        "verb": "get", "group": "", "resource": "pods", "subresource": "log", "namespace": "team",
+    }  # fmt: skip
+    assert "namespace" not in of_nodes["resourceAttributes"]
 
 
 def test_a_node_lives_in_no_namespace(server: ApiServer, kube: KubeClient) -> None:

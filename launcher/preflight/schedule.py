@@ -1,0 +1,76 @@
+"""Checks of how long callbacks wait, against each other and against the length of the run."""
+
+from collections.abc import Iterator
+
+from launcher.experiment_error import KeyPath
+from launcher.preflight.code import Code
+from launcher.preflight.finding import Finding, of_experiment
+from launcher.preflight.subject import Subject
+from trainer.contract.training import EarlyStopping, ReduceLROnPlateau
+
+_STOPPING: KeyPath = ("spec", "callbacks", "early_stopping")
+_REDUCER: KeyPath = ("spec", "callbacks", "reduce_lr_on_plateau")
+
+
+def patience_zero(subject: Subject) -> Iterator[Finding]:
+    """Finds callbacks that act on the first epoch without an improvement."""
+    for key, each in _waiting(subject):
+        if each.patience == 0:
+            what = "patience 0 acts on the first epoch that is no better than the best"
+            yield of_experiment(subject.source, Code.PATIENCE_ZERO, (*key, "patience"), what)
+
+
+def patience_too_long(subject: Subject) -> Iterator[Finding]:
+    """Finds callbacks that the file asks for and that cannot act before the last epoch has ended."""
+    epochs = subject.spec.training.epochs
+    for key, each in _waiting(subject):
+        start = each.start_from_epoch if isinstance(each, EarlyStopping) else 0
+        # The first epoch that is watched sets the best; a wait that ends with the last epoch changes nothing.
+        if subject.says(key) and start + each.patience + 1 >= epochs:
+            begin = f", counted from epoch {start}," if start else ""
+            what = f"a patience of {each.patience}{begin} cannot end before the last of {epochs} epochs"
+            yield of_experiment(subject.source, Code.PATIENCE_TOO_LONG, (*key, "patience"), what)
+
+
+def reduces_too_late(subject: Subject) -> Iterator[Finding]:
+    """Finds a reducer that cannot lower the rate twice on a plateau before early stopping ends the run."""
+    callbacks = subject.spec.callbacks
+    stopping, reducer = callbacks.early_stopping, callbacks.reduce_lr_on_plateau
+    if stopping is None or reducer is None or stopping.monitor != reducer.monitor:
+        return
+    once = max(1, reducer.patience)
+    twice = 2 * once + max(0, reducer.cooldown - 1)
+    stop = max(1, stopping.patience)
+    if twice < stop:
+        return
+    times = "once" if once < stop else "never"
+    what = (
+        f"on a plateau it lowers the rate after {once} and {twice} epochs, and early stopping ends the run "
+        f"after {stop}: it acts {times} before"
+    )
+    yield of_experiment(subject.source, Code.REDUCES_TOO_LATE, (*_REDUCER, "patience"), what)
+
+
+def best_not_restored(subject: Subject) -> Iterator[Finding]:
+    """Finds early stopping that leaves the model with the weights of its last epoch."""
+    stopping = subject.spec.callbacks.early_stopping
+    if stopping is not None and not stopping.restore_best_weights:
+        what = "early stopping leaves the model with the weights of the last epoch, not of the best"
+        key = (*_STOPPING, "restore_best_weights")
+        yield of_experiment(subject.source, Code.BEST_NOT_RESTORED, key, what)
+
+
+def checkpoint_never(subject: Subject) -> Iterator[Finding]:
+    """Finds a distance of checkpoints that is as long as the whole run."""
+    every, epochs = subject.spec.checkpoint.every.epochs, subject.spec.training.epochs
+    if every is not None and every >= epochs > 1:
+        what = f"the state is saved every {every} epochs, and the run has {epochs}"
+        yield of_experiment(subject.source, Code.CHECKPOINT_NEVER, ("spec", "checkpoint", "every"), what)
+
+
+def _waiting(subject: Subject) -> Iterator[tuple[KeyPath, EarlyStopping | ReduceLROnPlateau]]:
+    callbacks = subject.spec.callbacks
+    if callbacks.early_stopping is not None:
+        yield _STOPPING, callbacks.early_stopping
+    if callbacks.reduce_lr_on_plateau is not None:
+        yield _REDUCER, callbacks.reduce_lr_on_plateau
