@@ -15,6 +15,7 @@ from launcher.kube import (
     Kube,
     NotFoundError,
 )
+from launcher.kube.parallel import in_parallel
 from launcher.manifests import RunPlan
 from launcher.observed import Job
 from launcher.reasons import Reason
@@ -60,12 +61,18 @@ def suspend(kube: Kube, jobs: Iterable[Job], *, suspended: bool) -> None:
         jobs: The Jobs.
         suspended: The new `spec.suspend`.
     """
+
+    def change(job: Job) -> None:
+        found = {"apiVersion": JOB.api_version, "kind": JOB.name}
+        named = {**found, "metadata": {"name": job.name, "uid": job.uid}}
+        kube.apply({**named, "spec": {"suspend": suspended}}, naming.SUSPEND_MANAGER, force=True)
+
+    changing = [
+        job for job in jobs if not job.finished and not (job.stopped if suspended else not job.suspended)
+    ]
     # Worker 0 last when stopping: its leader then hears of the others before it goes.
-    for job in sorted(jobs, key=lambda job: job.worker, reverse=suspended):
-        if not job.finished and not (job.stopped if suspended else not job.suspended):
-            found = {"apiVersion": JOB.api_version, "kind": JOB.name}
-            named = {**found, "metadata": {"name": job.name, "uid": job.uid}}
-            kube.apply({**named, "spec": {"suspend": suspended}}, naming.SUSPEND_MANAGER, force=True)
+    in_parallel(change, [job for job in changing if suspended == (job.worker != 0)])
+    in_parallel(change, [job for job in changing if suspended == (job.worker == 0)])
 
 
 def keep_progress(kube: Kube, chief: Job, progress: RunProgress) -> None:
@@ -110,15 +117,15 @@ def delete_run(kube: Kube, run: str, owner_uid: str | None = None) -> int:
     others = [metadata for kind, metadata in found if kind == CONFIG_MAP and metadata["uid"] != owner_uid]
     if owner_uid is not None and others:
         return 0
-    for kind, metadata in found:
-        _delete(kube, kind, metadata["name"], metadata["uid"])
+    # The ConfigMap came first in the list.
+    for several in (found[:1], found[1:]):
+        in_parallel(lambda each: _delete(kube, each[0], each[1]["name"], each[1]["uid"]), several)
     return len(found)
 
 
 def recreate(kube: Kube, jobs: Sequence[Job]) -> None:
     """Deletes the Jobs of a run that has failed, so that they can be made anew."""
-    for job in jobs:
-        _delete(kube, JOB, job.name, job.uid)
+    in_parallel(lambda job: _delete(kube, JOB, job.name, job.uid), jobs)
 
 
 def _why_deleted(reason: Reason) -> str:

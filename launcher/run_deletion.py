@@ -8,7 +8,7 @@ from launcher.kube import CONFIG_MAP, JOB, POD, Kube, KubeError, Object
 from launcher.manifests.removal import removal_job
 from launcher.manifests.storage import run_directory
 from launcher.observing import NoSuchRunError, Observer
-from launcher.submission import owner_part
+from launcher.submission import owned
 from launcher.waiting import BUSY_SECONDS, Clock, Followed
 from trainer.contract.exit_codes import ExitCode
 
@@ -58,9 +58,8 @@ def delete_directory(kube: Kube, run: str, tell: Tell, clock: Clock | None = Non
     if not followed.stop().state.is_final:
         raise DirectoryNotDeletedError(f"delete the directory of run {run!r}", "the run could not be stopped")
     directory = run_directory(followed.plan)
-    made = kube.apply(removal_job(followed.plan, kube.version()), naming.APPLY_MANAGER)
-    if not made["metadata"].get("ownerReferences"):
-        kube.apply(owner_part(made, kube.get(CONFIG_MAP, naming.config_map_name(run))), naming.OWNER_MANAGER)
+    owner = kube.get(CONFIG_MAP, naming.config_map_name(run))
+    made = kube.apply(owned(removal_job(followed.plan, kube.version()), owner), naming.APPLY_MANAGER)
     tell(f"deleting {directory}")
     while not (ended := _ended(made)):
         clock.sleep(BUSY_SECONDS)

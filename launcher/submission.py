@@ -21,14 +21,12 @@ from launcher.kube import (
     UnreachableError,
     kind_of,
 )
+from launcher.kube.parallel import in_parallel
 from launcher.manifests import RunPlan, render
 from launcher.observing import read_plan, runs_of
 from launcher.run_difference import plan_changes
 
 _Key = tuple[str, str]
-
-MOST_REFUSALS = 5
-"""So many objects that are refused are named: the Jobs of all workers are alike."""
 
 
 class Submitted(Enum):
@@ -65,9 +63,7 @@ class RefusedError(KubeError):
     def __init__(self, errors: Sequence[KubeError]) -> None:
         self.exit_code = errors[0].exit_code
         hints = dict.fromkeys(error.hint for error in errors if error.hint)
-        lines = [f"  {error.what}: {error.why}" for error in errors[:MOST_REFUSALS]]
-        if len(errors) > MOST_REFUSALS:
-            lines.append(f"  and {len(errors) - MOST_REFUSALS} more")
+        lines = [f"  {error.what}: {error.why}" for error in errors]
         why = "\n".join(["some objects are refused, and none was made", *lines])
         causes = [cause for error in errors for cause in error.causes]
         super().__init__("submit the run", why, "\n".join(hints), causes)
@@ -89,8 +85,8 @@ class Submission:
 def submit(kube: Kube, plan: RunPlan, *, named: bool, dry_run: bool = False) -> Submission:
     """Makes a run, completes it, or finds it there.
 
-    Objects are checked all together before the first is made. Worker 0's Job is made last, and is the last to
-    get its owner: so a run is complete if worker 0's Job has one.
+    Objects are checked all together before the first is made; of the Jobs, which are alike, two. Worker 0's
+    Job is made last, and is the last to get its owner: so a run is complete if worker 0's Job has one.
 
     Args:
         kube: The cluster.
@@ -148,7 +144,7 @@ def complete(kube: Kube, plan: RunPlan, workers: Sequence[int]) -> list[Object]:
 def make(
     kube: Kube, run: str, manifests: Sequence[Mapping[str, Any]], there: Mapping[_Key, Object]
 ) -> list[Object]:
-    """Applies what isn't there, in order, then gives every object of the run its owner, in the same order.
+    """Makes what isn't there, and gives its owner to what has none; worker 0's Job comes last in either.
 
     Args:
         kube: The cluster.
@@ -159,14 +155,29 @@ def make(
     Returns:
         The objects that were made.
     """
-    made = [kube.apply(each, naming.APPLY_MANAGER) for each in _missing(kube, manifests, there)]
+    ownerless = [each for each in manifests if kind_of(each) in (CLAIM, CONFIG_MAP)]
+    made = [kube.apply(each, naming.APPLY_MANAGER) for each in _missing(kube, ownerless, there)]
     have = {**there, **{_key(each): each for each in made}}
     owner = have[CONFIG_MAP.name, naming.config_map_name(run)]
-    for each in manifests:
-        if kind_of(each) in (CLAIM, CONFIG_MAP):
-            continue
-        if not have[_key(each)]["metadata"].get("ownerReferences"):
-            kube.apply(owner_part(have[_key(each)], owner), naming.OWNER_MANAGER)
+
+    def settle(manifest: Mapping[str, Any]) -> Object | None:
+        found = there.get(_key(manifest))
+        if found is None:
+            return kube.apply(owned(manifest, owner), naming.APPLY_MANAGER)
+        if not found["metadata"].get("ownerReferences"):
+            # Made by kubectl, from what `render` gave.
+            kube.apply(part_of(found, _owned_by(owner)), naming.OWNER_MANAGER)
+        return None
+
+    jobs = [each for each in manifests if kind_of(each) == JOB]
+    chief = naming.job_name(run, 0)
+    # What pods need is there before them.
+    for several in (
+        [each for each in manifests if kind_of(each) not in (CLAIM, CONFIG_MAP, JOB)],
+        [each for each in jobs if each["metadata"]["name"] != chief],
+        [each for each in jobs if each["metadata"]["name"] == chief],
+    ):
+        made += [each for each in in_parallel(settle, several) if each is not None]
     return made
 
 
@@ -221,27 +232,36 @@ def _exists(kube: Kube, claim: str) -> bool:
 
 
 def _check(kube: Kube, manifests: Sequence[Mapping[str, Any]]) -> None:
-    errors: list[KubeError] = []
-    for each in manifests:
+    def refusal(manifest: Mapping[str, Any]) -> KubeError | None:
         try:
-            kube.apply(each, naming.APPLY_MANAGER, dry_run=True)
+            kube.apply(manifest, naming.APPLY_MANAGER, dry_run=True)
         except (UnreachableError, UnauthorizedError, NotFoundError):
             raise  # The same for all of them.
         except KubeError as error:
-            errors.append(error)
-    if errors:
-        raise RefusedError(errors)
+            return error
+        return None
+
+    jobs = [each for each in manifests if kind_of(each) == JOB]
+    others = [each for each in manifests if kind_of(each) != JOB]
+    # The longest name, and worker 0's, which has what the others have not.
+    errors = in_parallel(refusal, [*others, *jobs[:1], *jobs[1:][-1:]])
+    if refused := [error for error in errors if error is not None]:
+        raise RefusedError(refused)
 
 
-def owner_part(found: Object, owner: Object) -> dict[str, Any]:
-    """The owner reference of an object, for a field manager of its own."""
+def owned(manifest: Mapping[str, Any], owner: Object) -> dict[str, Any]:
+    """The manifest of an object that goes when its run's ConfigMap, the owner, goes."""
+    return {**manifest, "metadata": {**manifest["metadata"], **_owned_by(owner)}}
+
+
+def _owned_by(owner: Object) -> dict[str, Any]:
     reference = {
         "apiVersion": CONFIG_MAP.api_version,
         "kind": CONFIG_MAP.name,
         "name": owner["metadata"]["name"],
         "uid": owner["metadata"]["uid"],
     }
-    return part_of(found, {"ownerReferences": [reference]})
+    return {"ownerReferences": [reference]}
 
 
 def part_of(found: Object, metadata: Mapping[str, Any], **rest: Any) -> dict[str, Any]:

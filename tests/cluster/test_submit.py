@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 KINDS = "configmaps,services,networkpolicies,jobs"
 NOWHERE = ("--set", "pod.node_selector={perdure.dev/test: nowhere}")
 """Keeps pods from starting: here it is about objects alone."""
-CALLS = 11
-"""Changes that a submit of two workers makes: six objects, and the owner of all but the ConfigMap."""
+CALLS = 6
+"""Changes that a submit of two workers makes: its objects, each with its owner."""
 
 
 def objects(team: Team) -> dict[str, str]:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -28,20 +29,19 @@ from launcher.submission import (
 from tests.launcher.cluster.fake_cluster import FakeCluster, Killed
 from tests.launcher.cluster.samples import JOBS, RUN, plan, shape, submitted
 
-WRITES = 12
-"""Of a submit of two workers: a claim, six objects, and the owner of five of them."""
+WRITES = 7
+"""Of a submit of two workers: a claim and six objects."""
 
 
-def test_objects_are_made_in_order_and_worker_0_comes_last_and_is_owned_last() -> None:
+def test_what_pods_need_is_made_before_them_and_worker_0_comes_last() -> None:
     cluster = FakeCluster()
     done = submit(cluster, plan(), named=True)
     assert done.did is Submitted.NEW
     made = [f"{kind}/{name}" for _, kind, name in cluster.writes()]
-    assert made[:7] == [
-        "PersistentVolumeClaim/perdure-runs", "ConfigMap/mine", "Service/mine", "Service/mine-leader",
-        "NetworkPolicy/mine", "Job/mine-worker-1", "Job/mine-worker-0",
+    assert [*made[:2], *sorted(made[2:5]), *made[5:]] == [
+        "PersistentVolumeClaim/perdure-runs", "ConfigMap/mine", "NetworkPolicy/mine", "Service/mine",
+        "Service/mine-leader", "Job/mine-worker-1", "Job/mine-worker-0",
     ]  # fmt: skip
-    assert made[7:] == made[2:7]
     owner = cluster.objects["ConfigMap", RUN]["metadata"]["uid"]
     for kind, name in cluster.objects:
         owners = [each["uid"] for each in cluster.objects[kind, name]["metadata"].get("ownerReferences", ())]
@@ -55,9 +55,41 @@ def test_what_is_sent_is_what_render_gives() -> None:
                 sent.append(manifest)
             return super().apply(manifest, manager, **more)
 
-    sent: list[object] = []
+    sent: list[dict[str, Any]] = []
     submit(Sent(), plan(), named=True)
-    assert sent == render(plan(), KubeVersion(1, 37))
+    bare = [{**each, "metadata": {**each["metadata"]}} for each in sent]
+    owners = [each["metadata"].pop("ownerReferences", None) for each in bare]
+    assert owners[:2] == [None, None]
+    assert all(owners[2:])
+    assert sorted(bare, key=str) == sorted(render(plan(), KubeVersion(1, 37)), key=str)
+
+
+def test_what_kubectl_made_gets_its_owner_and_worker_0_last() -> None:
+    cluster = FakeCluster()
+    for each in render(plan(), KubeVersion(1, 37)):
+        cluster.apply(each, "kubectl")
+    cluster.calls.clear()
+    assert complete(cluster, plan(), []) == []
+    given = [f"{kind}/{name}" for _, kind, name in cluster.writes()]
+    assert [*sorted(given[:3]), *given[3:]] == [
+        "NetworkPolicy/mine", "Service/mine", "Service/mine-leader", "Job/mine-worker-1", "Job/mine-worker-0",
+    ]  # fmt: skip
+    assert is_complete(objects_of(cluster, RUN), RUN)
+
+
+def test_of_a_thousand_workers_two_jobs_are_checked_and_all_are_made() -> None:
+    class Checked(FakeCluster):
+        def apply(self, manifest, manager, **more):  # type: ignore[no-untyped-def]
+            if more.get("dry_run") and manifest["kind"] == "Job":
+                checked.append(manifest["metadata"]["name"])
+            return super().apply(manifest, manager, **more)
+
+    checked: list[str] = []
+    cluster = Checked()
+    submit(cluster, plan("workers=1000", "training.global_batch_size=1000"), named=True)
+    assert sorted(checked) == ["mine-worker-0", "mine-worker-999"]
+    assert len(cluster.names(JOB)) == 1000
+    assert cluster.writes()[-1] == ("apply", "Job", "mine-worker-0")
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
