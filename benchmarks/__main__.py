@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks import command_line, fresh_processes, machine, recovery, stall
+from benchmarks import command_line, fresh_processes, machine, recovery, scale, stall
 from benchmarks.comparison import Comparison
 from benchmarks.processes import run_group
 from benchmarks.report import Results, Section, duration, render
@@ -65,6 +65,14 @@ def _determinism(plan: Plan) -> Measured:
 def _command_line(plan: Plan) -> Measured:
     found, notes = command_line.measure(plan.choose(11))
     return {"comparisons": found, "notes": notes}
+
+
+def _scale(plan: Plan) -> Measured:
+    return {"comparisons": scale.measure_rendering(plan.choose(7))}
+
+
+def _scale_cluster(plan: Plan) -> Measured:
+    return scale.measure_cluster(plan.choose(3))
 
 
 def _callbacks(workload: str, plan: Plan) -> Measured:
@@ -133,13 +141,21 @@ _BENCHMARKS: dict[str, tuple[str, Callable[[Plan], Measured]]] = {
     "position": ("Finding a place in the data again", _position),
     "cadence": ("An epoch with checkpoints at the `auto` cadence", _cadence),
     "standby": ("The memory of the standby", _standby),
+    "scale": ("A thousand workers", _scale),
+    "scale-cluster": ("A thousand workers and five hundred runs on a cluster", _scale_cluster),
 }
+_NEEDS_CLUSTER = "scale-cluster"
+
+
+def _alone() -> tuple[str, ...]:
+    """All that needs no cluster, whose kubeconfig may mean one that is not for this."""
+    return tuple(name for name in _BENCHMARKS if name != _NEEDS_CLUSTER)
 
 
 def main() -> None:
     """Parses the command line, measures what was asked for, writes unless the figures mean nothing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=tuple(_BENCHMARKS), default=tuple(_BENCHMARKS))
+    parser.add_argument("--only", nargs="+", choices=tuple(_BENCHMARKS), default=_alone())
     parser.add_argument(
         "--pairs", type=int, help="pairs of each comparison, instead of each one's own number"
     )
