@@ -233,6 +233,27 @@ def test_custom_callbacks_may_give_metrics_of_their_own(tmp_path: Path) -> None:
     assert check_experiment(subject(tmp_path, experiment, files={"more.py": "def make(): ...\n"})) == []
 
 
+def test_a_metric_of_custom_callbacks_may_be_of_whatever_data(tmp_path: Path) -> None:
+    experiment = changed("    best_models", "    custom: [more.py:make]\n    best_models")
+    files = {"more.py": "def make(): ...\n"}
+    bleu = experiment.replace("val_accuracy", "bleu")
+    assert check_experiment(subject(tmp_path, bleu, files=files)) == []
+    loss = experiment.replace("val_accuracy", "loss")
+    (found,) = check_experiment(subject(tmp_path, loss, files=files))
+    assert found.code is Code.MONITOR_OF_TRAINING
+
+
+def test_a_training_metric_is_right_where_validation_never_comes(tmp_path: Path) -> None:
+    experiment = EXPERIMENT.replace("val_", "")
+    assert check_experiment(subject(tmp_path, experiment, "training.validation_freq=100")) == []
+
+
+def test_a_name_that_turns_a_metric_round_tells_no_direction(tmp_path: Path) -> None:
+    experiment = changed("monitor: val_accuracy", "monitor: val_neg_mse\n        mode: max")
+    model = MODEL.replace('["accuracy"]', "[neg_mse]")
+    assert check_experiment(subject(tmp_path, experiment, model=model)) == []
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -248,6 +269,9 @@ def test_custom_callbacks_may_give_metrics_of_their_own(tmp_path: Path) -> None:
         MODEL.replace("    return", "    model.compile()\n    return"),
         MODEL.replace("def build", "@cached\ndef build"),
         MODEL.replace("model.compile", "make().compile"),
+        MODEL.replace("return model", "return wrapped(model)"),
+        MODEL.replace("    model.compile", "    model, _ = wrapped(model)\n    model.compile"),
+        MODEL.replace("    model.compile", "    for model in many():\n        pass\n    model.compile"),
     ],
 )
 def test_metrics_that_cannot_be_told_for_certain_are_no_trap(model: str, tmp_path: Path) -> None:
