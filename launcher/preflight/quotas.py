@@ -15,7 +15,6 @@ from launcher.preflight.subject import Subject
 
 _OBJECTS = {"configmaps": 1, "services": 2, "networkpolicies.networking.k8s.io": 1}
 """Objects of a run beside Jobs and pods, each counted as `NAME` or `count/NAME`."""
-_RESOURCES: KeyPath = ("spec", "pod", "resources")
 
 
 def quota_too_small(sight: Sight, subject: Subject) -> Iterator[Finding]:
@@ -54,7 +53,7 @@ def quota_needs_limits(sight: Sight, subject: Subject) -> Iterator[Finding]:
                 and full not in given
             ):
                 what = f"quota {quota['metadata']['name']} is of {full}, which the pods do not say"
-                key = (*_RESOURCES, full.partition(".")[2])
+                key = ("spec", "pod", "resources", full.partition(".")[2])
                 yield of_experiment(subject.source, Code.QUOTA_NEEDS_LIMITS, key, what)
 
 
@@ -104,7 +103,6 @@ def _defaults(ranges: list[Object]) -> set[str]:
 
 
 def _key_of(name: str, subject: Subject) -> KeyPath:
-    resource = name.partition(".")[2] or name
-    if resource == subject.spec.pod.resources.gpu_resource:
-        return (*_RESOURCES, "gpu")
-    return (*_RESOURCES, resource) if resource in ("cpu", "memory") else ("spec", "workers")
+    resource = name.removeprefix("requests.").removeprefix("limits.")
+    is_of_pod = resource in ("cpu", "memory") or resource == subject.spec.pod.resources.gpu_resource
+    return subject.of_resource(resource) if is_of_pod else ("spec", "workers")

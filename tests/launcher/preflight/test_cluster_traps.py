@@ -209,6 +209,15 @@ TRAPS = {
         "n1 has the taint dedicated=team:NoSchedule",
         node("n1", taints=[{"key": "dedicated", "value": "team", "effect": "NoSchedule"}]), WARNING,
     ),
+    "a label that the template asks for": Trap(
+        Code.NO_NODE_FITS, "    template: {spec: {nodeSelector: {pool: gpu}}}\n", "template:",
+        "n1 has no label pool=gpu", node("n1"), WARNING,
+    ),
+    "CPUs that the template asks for": Trap(
+        Code.NO_NODE_FITS,
+        "    template: {spec: {containers: [{name: trainer, resources: {requests: {cpu: '1e3'}}}]}}\n",
+        "template:", "n1 has 8 of 1000 cpu", node("n1"), WARNING,
+    ),
     "fewer places than workers": Trap(
         Code.TOO_FEW_PLACES, GPU, "workers: 2", "all nodes together would take 1, were they empty",
         several(node("n1", **{"nvidia__com/gpu": "2"}), node("n2")), WARNING,
@@ -279,6 +288,14 @@ FINE = {
     "a taint that is tolerated": (
         "    tolerations: [{key: dedicated, operator: Exists}]\n",
         node("n1", taints=[{"key": "dedicated", "value": "team", "effect": "NoSchedule"}]),
+    ),
+    "a taint that is tolerated whatever its effect": (
+        "    tolerations: [{key: dedicated, value: team, effect: null}]\n",
+        node("n1", taints=[{"key": "dedicated", "value": "team", "effect": "NoSchedule"}]),
+    ),
+    "next to no memory": (
+        "    template: {spec: {containers: [{name: trainer, resources: {requests: {memory: 1e-30}}}]}}\n",
+        node("n1"),
     ),
     "the taint of a GPU": (
         GPU,
