@@ -51,7 +51,7 @@ def pod_refused(sight: Sight, subject: Subject) -> Iterator[Finding]:
     demand = pod_demand(subject.plan)
     if demand is None:
         return
-    if not all(sight.kube.allows(Access(verb, POD)) for verb in ("create", "patch")):
+    if not all(sight.allows(Access(verb, POD)) for verb in ("create", "patch")):
         return
     name = naming.job_name(subject.plan.name, 0)
     metadata = {**demand.template["metadata"], "name": name, "namespace": sight.kube.namespace}

@@ -39,10 +39,10 @@ def permission_missing(sight: Sight, subject: Subject | None) -> Iterator[Findin
     """Asks the server for everything that the verbs do; one finding for each kind of object."""
     wanted = needs(subject)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        allowed = list(pool.map(sight.kube.allows, (need.access for need in wanted)))
+        allowed = list(pool.map(sight.allows, (need.access for need in wanted)))
     missing: dict[str, list[Need]] = {}
     for need, is_allowed in zip(wanted, allowed, strict=True):
-        if not is_allowed:
+        if is_allowed is False:
             missing.setdefault(need.of, []).append(need)
     ranks = list(Severity)
     for of, found in missing.items():

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from launcher import naming
-from launcher.kube import ForbiddenError, InvalidError, TooOldError
+from launcher.kube import Access, ForbiddenError, InvalidError, TooOldError
 from launcher.manifests import KubeVersion
 from launcher.preflight import Code, Finding, Severity, check_cluster
 from launcher.preflight.measured import Measured
@@ -275,6 +275,10 @@ def test_a_trap_is_found_in_its_line(trap: Trap, tmp_path: Path) -> None:
 
 FINE = {
     "a claim that waits for its pod": (STORAGE, claim("runs", "ReadWriteOnce", phase="Pending", of="late")),
+    "a claim of a class that nobody made": (
+        STORAGE,
+        claim("runs", "ReadWriteOnce", phase="Pending", of="manual"),
+    ),
     "a claim for one node on one node": (VOLUME, several(node("n1"), claim("data", "ReadWriteOnce"))),
     "a claim for all": (VOLUME, several(TWO_NODES, claim("data", "ReadOnlyMany"))),
     "another run on a shared claim": (
@@ -378,6 +382,20 @@ def test_missing_permissions_are_told_by_kind_with_what_is_lost(tmp_path: Path) 
         (Severity.WARNING, "you may not get pods/log in namespace team: logs and status read them"),
         (Severity.NOTE, "you may not list nodes: they tell which nodes are lost, and which fit"),
     ]
+
+
+def test_a_claim_without_a_class_waits_for_no_pod(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    claim("runs", "ReadWriteOnce", phase="Pending", of="")(cluster)
+    assert [each.code for each in found_on(cluster, tmp_path, STORAGE)] == [Code.CLAIM_NOT_BOUND]
+
+
+def test_permissions_that_may_not_be_asked_for_are_unknown(tmp_path: Path) -> None:
+    class Silent(FakeCluster):
+        def allows(self, access: Access) -> bool:
+            raise ForbiddenError(f"ask whether it is allowed to {access.verb}", "no")
+
+    assert found_on(Silent(), tmp_path) == []
 
 
 def test_the_claim_of_others_needs_no_permission_to_make_one(tmp_path: Path) -> None:

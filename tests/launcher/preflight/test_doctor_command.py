@@ -135,6 +135,7 @@ def test_what_is_ignored_is_recorded_with_the_run_and_changes_nothing_else(
     [
         ("monitor-missing", "is ignored only with a reason"),
         ("monitor-missing= ", "is ignored only with a reason"),
+        ("monitor-missing=caf\udce9", "needs a reason of one line of text, received 'caf\\udce9'"),
         ("monitors=why", "no code of a finding, received 'monitors'"),
         ("storage-in-container=why", "cannot be ignored"),
     ],
