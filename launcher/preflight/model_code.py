@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from launcher.python_code import parse
+
 _LIBRARIES = sys.stdlib_module_names | {"keras", "numpy", "tensorflow"}
 """Modules whose functions compile no model of the user's."""
 _MODELS = frozenset({"Model", "Sequential"})
@@ -98,7 +100,7 @@ def _function(code: Mapping[str, bytes], reference: str) -> tuple[ast.Module, as
     if path not in code:
         return None
     try:
-        module = ast.parse(code[path])
+        module = parse(code[path])
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     found = [each for each in ast.walk(module) if isinstance(each, ast.FunctionDef) and each.name == name]

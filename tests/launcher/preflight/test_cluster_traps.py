@@ -1,6 +1,6 @@
 """One test for each trap that only the cluster shows, and each finding's place in the experiment file."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from launcher import naming
-from launcher.kube import Access, ForbiddenError, InvalidError, TooOldError
+from launcher.kube import Access, ForbiddenError, InvalidError, Object, TooOldError
 from launcher.manifests import KubeVersion
 from launcher.preflight import Code, Finding, Severity, check_cluster
 from launcher.preflight.measured import Measured
@@ -382,6 +382,17 @@ def test_missing_permissions_are_told_by_kind_with_what_is_lost(tmp_path: Path) 
         (Severity.WARNING, "you may not get pods/log in namespace team: logs and status read them"),
         (Severity.NOTE, "you may not list nodes: they tell which nodes are lost, and which fit"),
     ]
+
+
+def test_the_pod_that_the_server_checks_is_owned_as_a_pod_of_a_job(tmp_path: Path) -> None:
+    class NoNakedPods(FakeCluster):
+        def apply(self, manifest: Mapping[str, Any], manager: str, **how: bool) -> Object:
+            (owner,) = manifest["metadata"].get("ownerReferences") or [{"kind": "nothing"}]
+            if (owner["kind"], owner["name"], owner["controller"]) != ("Job", "a-run-worker-0", True):
+                raise ForbiddenError("check", "pods need an owner")
+            return super().apply(manifest, manager, **how)
+
+    assert found_on(NoNakedPods(), tmp_path) == []
 
 
 def test_a_claim_without_a_class_waits_for_no_pod(tmp_path: Path) -> None:

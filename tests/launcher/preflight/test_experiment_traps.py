@@ -243,6 +243,17 @@ def test_a_metric_of_custom_callbacks_may_be_of_whatever_data(tmp_path: Path) ->
     assert found.code is Code.MONITOR_OF_TRAINING
 
 
+def test_a_folder_of_the_one_node_of_all_pods_is_no_trap(tmp_path: Path) -> None:
+    tied = f"{END}    node_selector: {{kubernetes.io/hostname: n1}}\n"
+    experiment = changed(END, tied + VOLUME % "hostPath: {path: /mnt}")
+    assert check_experiment(subject(tmp_path, experiment)) == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_python_would_warn_of_in_code_is_not_told(tmp_path: Path) -> None:
+    assert check_experiment(subject(tmp_path, model=f'"\\d"\n{MODEL}', data=f'"\\d"\n{DATA}')) == []
+
+
 def test_a_training_metric_is_right_where_validation_never_comes(tmp_path: Path) -> None:
     experiment = EXPERIMENT.replace("val_", "")
     assert check_experiment(subject(tmp_path, experiment, "training.validation_freq=100")) == []
