@@ -33,6 +33,14 @@ def claim_not_bound(sight: Sight, subject: Subject) -> Iterator[Finding]:
         yield of_experiment(subject.source, Code.CLAIM_NOT_BOUND, _named(subject), what)
 
 
+def claim_read_only(sight: Sight, subject: Subject) -> Iterator[Finding]:
+    """Finds a claim of storage that nobody can write."""
+    found = _storage_claim(sight, subject)
+    if found is not None and (found.get("spec") or {}).get("accessModes") == ["ReadOnlyMany"]:
+        what = f"claim {found['metadata']['name']} is ReadOnlyMany alone"
+        yield of_experiment(subject.source, Code.STORAGE_READ_ONLY, _named(subject), what)
+
+
 def storage_class_missing(sight: Sight, subject: Subject) -> Iterator[Finding]:
     """Finds a claim that submit would make, of a class that is not there."""
     wanted, classes = subject.spec.storage.created_claim(), sight.list(STORAGE_CLASS)

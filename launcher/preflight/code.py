@@ -141,7 +141,7 @@ ABOUT: dict[Code, About] = {
     Code.STORAGE_READ_ONLY: About(
         _ERROR,
         "the first save fails, and the run with it",
-        "take read_only from the volume, or name another place",
+        "make the volume writable (without read_only), or name another place",
     ),
     Code.STORAGE_ON_ONE_NODE: About(
         _WARNING,

@@ -395,6 +395,15 @@ def test_the_pod_that_the_server_checks_is_owned_as_a_pod_of_a_job(tmp_path: Pat
     assert found_on(NoNakedPods(), tmp_path) == []
 
 
+def test_a_claim_of_storage_that_nobody_can_write(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    claim("runs", "ReadOnlyMany")(cluster)
+    (found,) = found_on(cluster, tmp_path, STORAGE)
+    assert (found.code, found.severity, found.line) == (
+        Code.STORAGE_READ_ONLY, Severity.ERROR, line_of("claim: runs", changed(END, END + STORAGE)),
+    )  # fmt: skip
+
+
 def test_a_claim_without_a_class_waits_for_no_pod(tmp_path: Path) -> None:
     cluster = FakeCluster()
     claim("runs", "ReadWriteOnce", phase="Pending", of="")(cluster)
@@ -415,6 +424,8 @@ def test_the_claim_of_others_needs_no_permission_to_make_one(tmp_path: Path) -> 
     claim("runs", "ReadWriteMany")(cluster)
     assert found_on(cluster, tmp_path, STORAGE) == []
     assert [each.code for each in found_on(cluster, tmp_path)] == [Code.PERMISSION_MISSING]
+    claim("perdure-runs", "ReadWriteOnce")(cluster)
+    assert found_on(cluster, tmp_path) == []
 
 
 def test_what_is_needed_is_what_the_role_grants_but_for_watching() -> None:

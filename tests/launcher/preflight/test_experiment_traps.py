@@ -111,6 +111,18 @@ TRAPS = {
         Code.STORAGE_READ_ONLY, END, END + VOLUME % "read_only: true, nfs: {server: s, path: /}",
         "url: file:///disk/runs", "lies on the volume disk, which is mounted read_only",
     ),
+    "storage on a volume that ends with its pod": Trap(
+        Code.STORAGE_IN_CONTAINER, END, END + VOLUME % "ephemeral: {}", "url: file:///disk/runs",
+        "would be lost",
+    ),
+    "storage on a source that is read-only": Trap(
+        Code.STORAGE_READ_ONLY, END, END + VOLUME % "nfs: {server: s, path: /, readOnly: true}",
+        "url: file:///disk/runs", "which nobody can write",
+    ),
+    "storage on what is never written": Trap(
+        Code.STORAGE_READ_ONLY, END, END + VOLUME % "configMap: {name: hosts}",
+        "url: file:///disk/runs", "which nobody can write",
+    ),
     "storage on a node's own disk": Trap(
         Code.STORAGE_ON_ONE_NODE, END, END + VOLUME % "hostPath: {path: /mnt}", "url: file:///disk/runs",
         "a folder of whatever node a pod is on",
