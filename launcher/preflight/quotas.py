@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from launcher import naming
 from launcher.experiment_error import KeyPath
-from launcher.kube import LIMIT_RANGE, RESOURCE_QUOTA, Object
+from launcher.kube import CONFIG_MAP, LIMIT_RANGE, RESOURCE_QUOTA, Object
 from launcher.preflight.code import Code, Severity
 from launcher.preflight.demand import Demand, pod_demand
 from launcher.preflight.finding import Finding, of_experiment
@@ -24,9 +25,11 @@ def quota_too_small(sight: Sight, subject: Subject) -> Iterator[Finding]:
         return
     wanted = _wanted(demand, subject.spec.workers)
     for quota in _quotas(sight):
+        # Of what is used a run that is there already has its own part.
+        is_there = sight.get(CONFIG_MAP, naming.config_map_name(subject.plan.name)) is not None
         for name, hard, used in _limits(quota):
             need = wanted.get(name)
-            if need is None or need <= hard - used:
+            if need is None or need <= (hard if is_there else hard - used):
                 continue
             severity = Severity.ERROR if need > hard else Severity.WARNING
             what = (

@@ -468,5 +468,6 @@ def test_an_unknown_network_is_no_finding_of_a_run(tmp_path: Path) -> None:
 
 def test_a_run_that_is_there_is_not_in_its_own_way(tmp_path: Path) -> None:
     cluster = submitted()
+    quota(hard={"pods": "2"}, used={"pods": "2"})(cluster)
     again = subject(tmp_path, EXPERIMENT)
     assert check_cluster(cluster, replace(again, plan=plan())) == []
