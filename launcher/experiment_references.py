@@ -8,6 +8,7 @@ from typing import Any
 from launcher.experiment_error import ExperimentError, KeyPath, value_text
 from launcher.experiment_schema import closest
 from launcher.experiment_source import Source
+from launcher.python_code import parse
 
 _LARGEST_MODULE = 1 << 24
 
@@ -109,7 +110,7 @@ def _defined_names(file: Path) -> set[str] | None:
     if len(content) > _LARGEST_MODULE:
         raise ValueError(f"larger than {_LARGEST_MODULE} bytes")
     names: set[str] = set()
-    for statement in _top_level(ast.parse(content).body):
+    for statement in _top_level(parse(content).body):
         found = _names_of(statement)
         if "*" in found:
             return None

@@ -71,7 +71,10 @@ class KubeClient:
         """See `Kube.version`."""
         what = f"read the version of {self._cluster.server}"
         found = self._json("GET", "/version", what)
-        version = KubeVersion.parse(found["gitVersion"])
+        try:
+            version = KubeVersion.parse(str(found.get("gitVersion")))
+        except ValueError as error:
+            raise self._is_no_api(what) from error
         if version < OLDEST:
             raise TooOldError(
                 f"run on {self._cluster.server}",
@@ -183,7 +186,14 @@ class KubeClient:
             found: Object = json.loads(response.read())
         except (ValueError, HTTPError) as error:
             raise UnreachableError(what, f"no whole answer came: {error}") from error
+        if not isinstance(found, dict):
+            raise self._is_no_api(what)
         return found
+
+    def _is_no_api(self, what: str) -> UnreachableError:
+        return UnreachableError(
+            what, f"{self._cluster.server} does not answer as a Kubernetes API server does"
+        )
 
     def _send(
         self,

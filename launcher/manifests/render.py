@@ -84,6 +84,7 @@ def _is_lost(plan: RunPlan, url: str) -> bool:
     if "://" in url and not url.startswith(("file://", "memory://")):
         return False
     path = urlsplit(url).path if url.startswith("file://") else ""
-    volumes = [volume for volume in plan.experiment.spec.pod.volumes if "emptyDir" not in volume.source()]
-    places = [volume.mount_path.rstrip("/") for volume in volumes]
-    return not any(path == place or path.startswith(f"{place}/") for place in places)
+    volumes = plan.experiment.spec.pod.volumes
+    holding = [volume for volume in volumes if f"{path}/".startswith(f"{volume.mount_path.rstrip('/')}/")]
+    deepest = max(holding, key=lambda volume: len(volume.mount_path), default=None)
+    return deepest is None or bool({"emptyDir", "ephemeral"} & set(deepest.source()))

@@ -65,6 +65,7 @@ CLUSTER_CHECKS: tuple[ClusterCheck, ...] = (
 RUN_CHECKS: tuple[RunCheck, ...] = (
     references.reference_missing,
     claims.claim_not_bound,
+    claims.claim_read_only,
     claims.claim_of_one_node,
     claims.claim_in_use,
     claims.storage_class_missing,

@@ -24,11 +24,21 @@ def claim_not_bound(sight: Sight, subject: Subject) -> Iterator[Finding]:
     if found is None:
         return
     phase = (found.get("status") or {}).get("phase")
-    kind = sight.get(STORAGE_CLASS, (found.get("spec") or {}).get("storageClassName") or "")
-    waits_for_pod = kind is not None and kind.get("volumeBindingMode") == "WaitForFirstConsumer"
-    if phase == "Lost" or (phase == "Pending" and kind is not None and not waits_for_pod):
+    name = (found.get("spec") or {}).get("storageClassName")
+    kind = sight.get(STORAGE_CLASS, name) if name else None
+    # Without a class a claim waits for a volume that is there already, and for no pod.
+    waits_for_none = not name if kind is None else kind.get("volumeBindingMode") != "WaitForFirstConsumer"
+    if phase == "Lost" or (phase == "Pending" and waits_for_none):
         what = f"claim {found['metadata']['name']} is {phase}: it has no volume"
         yield of_experiment(subject.source, Code.CLAIM_NOT_BOUND, _named(subject), what)
+
+
+def claim_read_only(sight: Sight, subject: Subject) -> Iterator[Finding]:
+    """Finds a claim of storage that nobody can write."""
+    found = _storage_claim(sight, subject)
+    if found is not None and (found.get("spec") or {}).get("accessModes") == ["ReadOnlyMany"]:
+        what = f"claim {found['metadata']['name']} is ReadOnlyMany alone"
+        yield of_experiment(subject.source, Code.STORAGE_READ_ONLY, _named(subject), what)
 
 
 def storage_class_missing(sight: Sight, subject: Subject) -> Iterator[Finding]:

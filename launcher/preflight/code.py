@@ -141,12 +141,12 @@ ABOUT: dict[Code, About] = {
     Code.STORAGE_READ_ONLY: About(
         _ERROR,
         "the first save fails, and the run with it",
-        "take read_only from the volume, or name another place",
+        "make the volume writable (without read_only), or name another place",
     ),
     Code.STORAGE_ON_ONE_NODE: About(
         _WARNING,
         "a folder of a node stays on it: a pod that comes back elsewhere finds no checkpoint and begins anew",
-        "take a claim or an object store, or tie the pods to that node with node_selector",
+        "take a claim or an object store, or tie the pods to one node by the label kubernetes.io/hostname",
     ),
     Code.WEIGHTS_LEFT_BEHIND: About(
         _ERROR,

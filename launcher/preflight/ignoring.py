@@ -35,6 +35,8 @@ def parse_ignored(given: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"{name} cannot be ignored: no run can be made of it")
         if not reason.strip():
             raise ValueError(f"{name} is ignored only with a reason, such as {name}='a reason'")
+        if not reason.strip().isprintable():
+            raise ValueError(f"{name} needs a reason of one line of text, received {reason!r}")
         reasons[name] = reason.strip()
     return reasons
 

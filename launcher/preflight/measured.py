@@ -49,6 +49,6 @@ def _size(manifest: Path) -> int | None:
     try:
         files = json.loads(manifest.read_bytes())["manifest"]["files"]
         return sum(int(file["size"]) for file in files)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         # Torn, damaged, or of another version: as if it were not there.
         return None

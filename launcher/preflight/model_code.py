@@ -9,6 +9,9 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
+
+from launcher.python_code import parse
 
 _LIBRARIES = sys.stdlib_module_names | {"keras", "numpy", "tensorflow"}
 """Modules whose functions compile no model of the user's."""
@@ -97,7 +100,7 @@ def _function(code: Mapping[str, bytes], reference: str) -> tuple[ast.Module, as
     if path not in code:
         return None
     try:
-        module = ast.parse(code[path])
+        module = parse(code[path])
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     found = [each for each in ast.walk(module) if isinstance(each, ast.FunctionDef) and each.name == name]
@@ -148,26 +151,35 @@ def _metrics_of(call: ast.Call, function: ast.FunctionDef) -> MetricNames | None
 
 
 def _is_plain_model(compiled: ast.expr, function: ast.FunctionDef) -> bool:
-    """Whether `model` of `model.compile` is, whenever it is assigned, a new model of Keras's own classes."""
+    """Whether `model` of `model.compile` is always new, of Keras's own classes, and what is returned."""
     if not isinstance(compiled, ast.Attribute) or not isinstance(compiled.value, ast.Name):
         return False
     model = compiled.value.id
     values = [
         each.value
         for each in ast.walk(function)
-        if isinstance(each, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == model for target in each.targets)
+        if isinstance(each, ast.Assign) and any(_is_named(target, model) for target in each.targets)
+    ]
+    stored = [
+        each for each in ast.walk(function) if _is_named(each, model) and isinstance(each.ctx, ast.Store)
     ]
     changed = [
         each
         for each in ast.walk(function)
         if isinstance(each, ast.Attribute)
         and isinstance(each.ctx, ast.Store)
-        and isinstance(each.value, ast.Name)
-        and each.value.id == model
+        and _is_named(each.value, model)
     ]
+    returned = [each.value for each in ast.walk(function) if isinstance(each, ast.Return)]
+    # Loops, unpacking and the like store something else in it.
+    if not values or len(stored) != len(values) or changed:
+        return False
     plain = (isinstance(value, ast.Call) and _attribute(value.func) in _MODELS for value in values)
-    return bool(values) and not changed and all(plain)
+    return all(plain) and all(_is_named(value, model) for value in returned)
+
+
+def _is_named(node: ast.AST | None, name: str) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _names(metrics: ast.expr | None) -> list[str] | None:

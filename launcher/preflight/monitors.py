@@ -15,6 +15,8 @@ _LARGER = (
     "accuracy", "acc", "auc", "precision", "recall", "f1", "iou", "r2", "dice", "true_positives",
     "true_negatives",
 )  # fmt: skip
+_TURNED = ("neg", "negated", "negative")
+"""The other way round than what follows in the name."""
 
 
 def monitor_missing(subject: Subject) -> Iterator[Finding]:
@@ -34,14 +36,8 @@ def monitor_missing(subject: Subject) -> Iterator[Finding]:
 
 def monitor_without_validation(subject: Subject) -> Iterator[Finding]:
     """Finds monitors of validation in a run that never validates."""
-    training = subject.spec.training
-    if subject.spec.callbacks.custom:
-        return
-    if training.validation_freq > training.epochs:
-        why = f"validation comes every {training.validation_freq} epochs, and there are {training.epochs}"
-    elif gives_no_validation(subject.plan.code, training.data):
-        why = f"{training.data} returns None in place of validation data"
-    else:
+    why = _never_validates(subject)
+    if why is None or subject.spec.callbacks.custom:
         return
     for key, each in monitoring(subject.spec.callbacks):
         # Where the data function gives none, a monitor that is left out becomes `loss`.
@@ -52,12 +48,25 @@ def monitor_without_validation(subject: Subject) -> Iterator[Finding]:
 
 def monitor_of_training(subject: Subject) -> Iterator[Finding]:
     """Finds monitors of the training data, unless there is nothing else to watch."""
-    if gives_no_validation(subject.plan.code, subject.spec.training.data):
+    if _never_validates(subject) is not None:
         return
-    for key, each in monitoring(subject.spec.callbacks):
-        if not each.monitor.startswith("val_") and each.monitor != "learning_rate":
+    callbacks = subject.spec.callbacks
+    for key, each in monitoring(callbacks):
+        # Of any other name custom callbacks may give values, from whatever data.
+        named = each.monitor == "loss" if callbacks.custom else each.monitor != "learning_rate"
+        if named and not each.monitor.startswith("val_"):
             what = f"{each.monitor} is measured on the training data, not on the validation data"
             yield of_experiment(subject.source, Code.MONITOR_OF_TRAINING, (*key, "monitor"), what)
+
+
+def _never_validates(subject: Subject) -> str | None:
+    """Why no epoch of the run validates; None where one may."""
+    training = subject.spec.training
+    if training.validation_freq > training.epochs:
+        return f"validation comes every {training.validation_freq} epochs, and there are {training.epochs}"
+    if gives_no_validation(subject.plan.code, training.data):
+        return f"{training.data} returns None in place of validation data"
+    return None
 
 
 def direction_contradicts(subject: Subject) -> Iterator[Finding]:
@@ -71,9 +80,11 @@ def direction_contradicts(subject: Subject) -> Iterator[Finding]:
 
 
 def usual_direction(monitor: str) -> str | None:
-    """`min` or `max`, where a metric's name tells; None where it does not, or tells both."""
+    """`min` or `max`, where a metric's name tells; None where it does not, tells both, or turns it round."""
     name = f"_{monitor.removeprefix('val_')}_"
-    smaller, larger = (any(f"_{word}_" in name for word in words) for words in (_SMALLER, _LARGER))
-    if smaller == larger:
+    smaller, larger, turned = (
+        any(f"_{word}_" in name for word in words) for words in (_SMALLER, _LARGER, _TURNED)
+    )
+    if smaller == larger or turned:
         return None
     return "min" if smaller else "max"

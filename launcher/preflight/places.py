@@ -15,7 +15,6 @@ from launcher.preflight.sight import Sight
 from launcher.preflight.subject import Subject
 
 _SHOWN = 3
-_RESOURCES: KeyPath = ("spec", "pod", "resources")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ def _obstacle(node: Object, demand: Demand, subject: Subject) -> Obstacle | None
     labels = node["metadata"].get("labels") or {}
     for key, value in (spec.get("nodeSelector") or {}).items():
         if labels.get(key) != value:
-            return Obstacle(1, f"has no label {key}={value}", ("spec", "pod", "node_selector", key))
+            selector = subject.in_pod("node_selector", key)
+            return Obstacle(1, f"has no label {key}={value}", selector)
     gpu = subject.spec.pod.resources.gpu_resource
     for taint in node.get("spec", {}).get("taints") or []:
         # Many clusters add the toleration for a GPU's own taint to pods that ask for it.
@@ -69,7 +69,7 @@ def _obstacle(node: Object, demand: Demand, subject: Subject) -> Obstacle | None
         has = _allocatable(node, name)
         if has < amount:
             return Obstacle(
-                3, f"has {_amount(name, has)} of {_amount(name, amount)} {name}", _key_of(name, gpu)
+                3, f"has {_amount(name, has)} of {_amount(name, amount)} {name}", subject.of_resource(name)
             )
     return None
 
@@ -79,28 +79,23 @@ def _is_tolerated(taint: Mapping[str, Any], tolerations: Sequence[Mapping[str, A
         return True
     for each in tolerations:
         exists = each.get("operator") == "Exists"
-        same_key = each.get("key", "") == taint.get("key") or (exists and not each.get("key"))
-        same_effect = each.get("effect", "") in ("", taint.get("effect"))
-        same_value = exists or each.get("value", "") == taint.get("value", "")
+        same_key = each.get("key") == taint.get("key") or (exists and not each.get("key"))
+        same_effect = not each.get("effect") or each["effect"] == taint.get("effect")
+        same_value = exists or (each.get("value") or "") == (taint.get("value") or "")
         if same_key and same_effect and same_value:
             return True
     return False
 
 
 def _places(node: Object, demand: Demand) -> int:
-    counts = [_allocatable(node, name) // amount for name, amount in demand.requests.items() if amount > 0]
+    # Not `//`, which fails where its result has more digits than decimals have.
+    counts = [_allocatable(node, name) / amount for name, amount in demand.requests.items() if amount > 0]
     return int(min([*counts, _allocatable(node, "pods")]))
 
 
 def _allocatable(node: Object, resource: str) -> Decimal:
     found = (node.get("status", {}).get("allocatable") or {}).get(resource, "0")
     return quantity(str(found))
-
-
-def _key_of(resource: str, gpu: str) -> KeyPath:
-    if resource == gpu:
-        return (*_RESOURCES, "gpu")
-    return (*_RESOURCES, resource) if resource in ("cpu", "memory") else ("spec", "pod", "template")
 
 
 def _amount(resource: str, amount: Decimal) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from launcher import naming
 from launcher.experiment_error import KeyPath
-from launcher.kube import NAMESPACE, POD, Access, ForbiddenError, InvalidError
+from launcher.kube import JOB, NAMESPACE, POD, Access, ForbiddenError, InvalidError
 from launcher.preflight.code import Code
 from launcher.preflight.demand import pod_demand
 from launcher.preflight.finding import Finding, of_experiment
@@ -18,6 +18,7 @@ from launcher.preflight.subject import Subject
 
 _ENFORCED = "pod-security.kubernetes.io/enforce"
 _POD: KeyPath = ("spec", "pod")
+_NO_UID = "00000000-0000-0000-0000-000000000000"
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
 _RESTRICTED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected",
@@ -51,10 +52,23 @@ def pod_refused(sight: Sight, subject: Subject) -> Iterator[Finding]:
     demand = pod_demand(subject.plan)
     if demand is None:
         return
-    if not all(sight.kube.allows(Access(verb, POD)) for verb in ("create", "patch")):
+    if not all(sight.allows(Access(verb, POD)) for verb in ("create", "patch")):
         return
     name = naming.job_name(subject.plan.name, 0)
-    metadata = {**demand.template["metadata"], "name": name, "namespace": sight.kube.namespace}
+    # As a Job's pod has it: some clusters refuse pods that nothing owns.
+    owner = {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.name,
+        "name": name,
+        "uid": _NO_UID,
+        "controller": True,
+    }
+    metadata = {
+        **demand.template["metadata"],
+        "name": name,
+        "namespace": sight.kube.namespace,
+        "ownerReferences": [owner],
+    }
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": demand.template["spec"]}
     try:
         sight.kube.apply(pod, naming.APPLY_MANAGER, dry_run=True)

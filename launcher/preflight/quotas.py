@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from launcher import naming
 from launcher.experiment_error import KeyPath
-from launcher.kube import LIMIT_RANGE, RESOURCE_QUOTA, Object
+from launcher.kube import CONFIG_MAP, LIMIT_RANGE, RESOURCE_QUOTA, Object
 from launcher.preflight.code import Code, Severity
 from launcher.preflight.demand import Demand, pod_demand
 from launcher.preflight.finding import Finding, of_experiment
@@ -15,7 +16,6 @@ from launcher.preflight.subject import Subject
 
 _OBJECTS = {"configmaps": 1, "services": 2, "networkpolicies.networking.k8s.io": 1}
 """Objects of a run beside Jobs and pods, each counted as `NAME` or `count/NAME`."""
-_RESOURCES: KeyPath = ("spec", "pod", "resources")
 
 
 def quota_too_small(sight: Sight, subject: Subject) -> Iterator[Finding]:
@@ -25,9 +25,11 @@ def quota_too_small(sight: Sight, subject: Subject) -> Iterator[Finding]:
         return
     wanted = _wanted(demand, subject.spec.workers)
     for quota in _quotas(sight):
+        # Of what is used a run that is there already has its own part.
+        is_there = sight.get(CONFIG_MAP, naming.config_map_name(subject.plan.name)) is not None
         for name, hard, used in _limits(quota):
             need = wanted.get(name)
-            if need is None or need <= hard - used:
+            if need is None or need <= (hard if is_there else hard - used):
                 continue
             severity = Severity.ERROR if need > hard else Severity.WARNING
             what = (
@@ -54,7 +56,7 @@ def quota_needs_limits(sight: Sight, subject: Subject) -> Iterator[Finding]:
                 and full not in given
             ):
                 what = f"quota {quota['metadata']['name']} is of {full}, which the pods do not say"
-                key = (*_RESOURCES, full.partition(".")[2])
+                key = ("spec", "pod", "resources", full.partition(".")[2])
                 yield of_experiment(subject.source, Code.QUOTA_NEEDS_LIMITS, key, what)
 
 
@@ -104,7 +106,6 @@ def _defaults(ranges: list[Object]) -> set[str]:
 
 
 def _key_of(name: str, subject: Subject) -> KeyPath:
-    resource = name.partition(".")[2] or name
-    if resource == subject.spec.pod.resources.gpu_resource:
-        return (*_RESOURCES, "gpu")
-    return (*_RESOURCES, resource) if resource in ("cpu", "memory") else ("spec", "workers")
+    resource = name.removeprefix("requests.").removeprefix("limits.")
+    is_of_pod = resource in ("cpu", "memory") or resource == subject.spec.pod.resources.gpu_resource
+    return subject.of_resource(resource) if is_of_pod else ("spec", "workers")

@@ -1,6 +1,6 @@
 """A cluster as far as one may look: what may not be read is unknown, and never an error."""
 
-from launcher.kube import ForbiddenError, InvalidError, Kind, Kube, NotFoundError, Object
+from launcher.kube import Access, ForbiddenError, InvalidError, Kind, Kube, NotFoundError, Object
 
 
 class Sight:
@@ -27,6 +27,13 @@ class Sight:
             except (ForbiddenError, InvalidError):
                 pass
         return self._known[kind, name]
+
+    def allows(self, access: Access) -> bool | None:
+        """Whether something is allowed; None where one may not even ask."""
+        try:
+            return self.kube.allows(access)
+        except (NotFoundError, ForbiddenError, InvalidError):
+            return None
 
     def get(self, kind: Kind, name: str) -> Object | None:
         """An object; None where it is not there or may not be read."""

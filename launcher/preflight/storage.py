@@ -12,6 +12,9 @@ from launcher.preflight.finding import Finding, of_experiment
 from launcher.preflight.subject import Subject
 from trainer.contract.pod_spec import VolumeSpec
 
+_HOST_NAME = "kubernetes.io/hostname"
+"""The label that ties pods to one node."""
+_NEVER_WRITTEN = frozenset({"configMap", "downwardAPI", "image", "projected", "secret"})
 _URL: KeyPath = ("spec", "storage", "url")
 _WEIGHTS: KeyPath = ("spec", "training", "initial_weights")
 _CODES = {
@@ -53,9 +56,18 @@ def storage_on_volume(subject: Subject) -> Iterator[Finding]:
     if volume.read_only:
         what = f"{url} lies on the volume {volume.name}, which is mounted read_only"
         yield of_experiment(subject.source, Code.STORAGE_READ_ONLY, _URL, what)
-    if "hostPath" in volume.source():
+    elif _is_read_only(volume):
+        what = f"{url} lies on the volume {volume.name}, which nobody can write"
+        yield of_experiment(subject.source, Code.STORAGE_READ_ONLY, _URL, what)
+    if "hostPath" in volume.source() and _HOST_NAME not in subject.spec.pod.node_selector:
         what = f"{url} lies on the volume {volume.name}, a folder of whatever node a pod is on"
         yield of_experiment(subject.source, Code.STORAGE_ON_ONE_NODE, _URL, what)
+
+
+def _is_read_only(volume: VolumeSpec) -> bool:
+    return any(
+        kind in _NEVER_WRITTEN or source.get("readOnly") is True for kind, source in volume.source().items()
+    )
 
 
 def _volume_at(subject: Subject, path: str) -> VolumeSpec | None:

@@ -43,6 +43,16 @@ class Subject:
         """Whether the file, or the command line, says something of a key."""
         return key in self.source.places
 
+    def in_pod(self, *below: str) -> KeyPath:
+        """The key of something of the pods; the patch of their template, where only that can have said it."""
+        key, patch = ("spec", "pod", *below), ("spec", "pod", "template")
+        return patch if self.says(patch) and not self.says(key) else key
+
+    def of_resource(self, name: str) -> KeyPath:
+        """The key by which the pods ask for a resource of Kubernetes."""
+        resources = {"cpu": "cpu", "memory": "memory", self.spec.pod.resources.gpu_resource: "gpu"}
+        return self.in_pod("resources", resources[name]) if name in resources else ("spec", "pod", "template")
+
 
 def monitoring(spec: CallbacksSpec) -> Iterator[tuple[KeyPath, Monitoring]]:
     """The callbacks that watch a metric, and the key of each."""

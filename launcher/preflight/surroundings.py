@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from launcher.kube import NAMESPACE, NODE, TooOldError
+from launcher.kube import CLAIM, NAMESPACE, NODE, TooOldError
+from launcher.manifests.storage import claim_name
 from launcher.preflight.code import Code, Severity
 from launcher.preflight.finding import Finding, of_cluster
 from launcher.preflight.permissions import Need, needs
@@ -38,11 +39,14 @@ def namespace_missing(sight: Sight, _: Subject | None) -> Iterator[Finding]:
 def permission_missing(sight: Sight, subject: Subject | None) -> Iterator[Finding]:
     """Asks the server for everything that the verbs do; one finding for each kind of object."""
     wanted = needs(subject)
+    claim = None if subject is None else claim_name(subject.plan)
+    if claim is not None and sight.get(CLAIM, claim) is not None:
+        wanted = [need for need in wanted if need.access.kind != CLAIM]  # Submit leaves it as it is.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        allowed = list(pool.map(sight.kube.allows, (need.access for need in wanted)))
+        allowed = list(pool.map(sight.allows, (need.access for need in wanted)))
     missing: dict[str, list[Need]] = {}
     for need, is_allowed in zip(wanted, allowed, strict=True):
-        if not is_allowed:
+        if is_allowed is False:
             missing.setdefault(need.of, []).append(need)
     ranks = list(Severity)
     for of, found in missing.items():

@@ -224,6 +224,7 @@ def test_warnings_are_told_once(server: ApiServer, tmp_path: Path, monkeypatch: 
         (Answer(502, b"<html>bad</html>"), UnreachableError, ExitCode.UNAVAILABLE, "answered 502 <html>"),
         (Answer(418, b"tea"), KubeError, ExitCode.CRASH, "answered 418 tea"),
         (Answer(200, b"not json"), UnreachableError, ExitCode.UNAVAILABLE, "no whole answer"),
+        (Answer(200, []), UnreachableError, ExitCode.UNAVAILABLE, "not answer as a Kubernetes API server"),
         (refusal(422, "Invalid", "x" * 5000), InvalidError, ExitCode.USAGE, "x" * 1200 + " …"),
     ],
 )  # fmt: skip
@@ -236,6 +237,15 @@ def test_refusals_say_what_why_and_what_to_do(
     assert type(raised.value) is error
     assert raised.value.exit_code == code
     assert told in str(raised.value)
+
+
+@pytest.mark.parametrize("body", [{}, {"gitVersion": None}, {"gitVersion": "main"}])
+def test_whatever_else_is_at_the_address_has_no_version(
+    server: ApiServer, kube: KubeClient, body: dict[str, object]
+) -> None:
+    server.answer = lambda _: Answer(body=body)
+    with pytest.raises(UnreachableError, match="does not answer as a Kubernetes API server does"):
+        kube.version()
 
 
 def test_an_overloaded_server_is_asked_again(server: ApiServer, kube: KubeClient) -> None:

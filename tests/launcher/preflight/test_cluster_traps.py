@@ -1,6 +1,6 @@
 """One test for each trap that only the cluster shows, and each finding's place in the experiment file."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from launcher import naming
-from launcher.kube import ForbiddenError, InvalidError, TooOldError
+from launcher.kube import Access, ForbiddenError, InvalidError, Object, TooOldError
 from launcher.manifests import KubeVersion
 from launcher.preflight import Code, Finding, Severity, check_cluster
 from launcher.preflight.measured import Measured
@@ -209,6 +209,15 @@ TRAPS = {
         "n1 has the taint dedicated=team:NoSchedule",
         node("n1", taints=[{"key": "dedicated", "value": "team", "effect": "NoSchedule"}]), WARNING,
     ),
+    "a label that the template asks for": Trap(
+        Code.NO_NODE_FITS, "    template: {spec: {nodeSelector: {pool: gpu}}}\n", "template:",
+        "n1 has no label pool=gpu", node("n1"), WARNING,
+    ),
+    "CPUs that the template asks for": Trap(
+        Code.NO_NODE_FITS,
+        "    template: {spec: {containers: [{name: trainer, resources: {requests: {cpu: '1e3'}}}]}}\n",
+        "template:", "n1 has 8 of 1000 cpu", node("n1"), WARNING,
+    ),
     "fewer places than workers": Trap(
         Code.TOO_FEW_PLACES, GPU, "workers: 2", "all nodes together would take 1, were they empty",
         several(node("n1", **{"nvidia__com/gpu": "2"}), node("n2")), WARNING,
@@ -266,6 +275,10 @@ def test_a_trap_is_found_in_its_line(trap: Trap, tmp_path: Path) -> None:
 
 FINE = {
     "a claim that waits for its pod": (STORAGE, claim("runs", "ReadWriteOnce", phase="Pending", of="late")),
+    "a claim of a class that nobody made": (
+        STORAGE,
+        claim("runs", "ReadWriteOnce", phase="Pending", of="manual"),
+    ),
     "a claim for one node on one node": (VOLUME, several(node("n1"), claim("data", "ReadWriteOnce"))),
     "a claim for all": (VOLUME, several(TWO_NODES, claim("data", "ReadOnlyMany"))),
     "another run on a shared claim": (
@@ -279,6 +292,14 @@ FINE = {
     "a taint that is tolerated": (
         "    tolerations: [{key: dedicated, operator: Exists}]\n",
         node("n1", taints=[{"key": "dedicated", "value": "team", "effect": "NoSchedule"}]),
+    ),
+    "a taint that is tolerated whatever its effect": (
+        "    tolerations: [{key: dedicated, value: team, effect: null}]\n",
+        node("n1", taints=[{"key": "dedicated", "value": "team", "effect": "NoSchedule"}]),
+    ),
+    "next to no memory": (
+        "    template: {spec: {containers: [{name: trainer, resources: {requests: {memory: 1e-30}}}]}}\n",
+        node("n1"),
     ),
     "the taint of a GPU": (
         GPU,
@@ -363,12 +384,48 @@ def test_missing_permissions_are_told_by_kind_with_what_is_lost(tmp_path: Path) 
     ]
 
 
+def test_the_pod_that_the_server_checks_is_owned_as_a_pod_of_a_job(tmp_path: Path) -> None:
+    class NoNakedPods(FakeCluster):
+        def apply(self, manifest: Mapping[str, Any], manager: str, **how: bool) -> Object:
+            (owner,) = manifest["metadata"].get("ownerReferences") or [{"kind": "nothing"}]
+            if (owner["kind"], owner["name"], owner["controller"]) != ("Job", "a-run-worker-0", True):
+                raise ForbiddenError("check", "pods need an owner")
+            return super().apply(manifest, manager, **how)
+
+    assert found_on(NoNakedPods(), tmp_path) == []
+
+
+def test_a_claim_of_storage_that_nobody_can_write(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    claim("runs", "ReadOnlyMany")(cluster)
+    (found,) = found_on(cluster, tmp_path, STORAGE)
+    assert (found.code, found.severity, found.line) == (
+        Code.STORAGE_READ_ONLY, Severity.ERROR, line_of("claim: runs", changed(END, END + STORAGE)),
+    )  # fmt: skip
+
+
+def test_a_claim_without_a_class_waits_for_no_pod(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    claim("runs", "ReadWriteOnce", phase="Pending", of="")(cluster)
+    assert [each.code for each in found_on(cluster, tmp_path, STORAGE)] == [Code.CLAIM_NOT_BOUND]
+
+
+def test_permissions_that_may_not_be_asked_for_are_unknown(tmp_path: Path) -> None:
+    class Silent(FakeCluster):
+        def allows(self, access: Access) -> bool:
+            raise ForbiddenError(f"ask whether it is allowed to {access.verb}", "no")
+
+    assert found_on(Silent(), tmp_path) == []
+
+
 def test_the_claim_of_others_needs_no_permission_to_make_one(tmp_path: Path) -> None:
     cluster = FakeCluster()
     cluster.denied = {("create", "persistentvolumeclaims")}
     claim("runs", "ReadWriteMany")(cluster)
     assert found_on(cluster, tmp_path, STORAGE) == []
     assert [each.code for each in found_on(cluster, tmp_path)] == [Code.PERMISSION_MISSING]
+    claim("perdure-runs", "ReadWriteOnce")(cluster)
+    assert found_on(cluster, tmp_path) == []
 
 
 def test_what_is_needed_is_what_the_role_grants_but_for_watching() -> None:
@@ -411,5 +468,6 @@ def test_an_unknown_network_is_no_finding_of_a_run(tmp_path: Path) -> None:
 
 def test_a_run_that_is_there_is_not_in_its_own_way(tmp_path: Path) -> None:
     cluster = submitted()
+    quota(hard={"pods": "2"}, used={"pods": "2"})(cluster)
     again = subject(tmp_path, EXPERIMENT)
     assert check_cluster(cluster, replace(again, plan=plan())) == []

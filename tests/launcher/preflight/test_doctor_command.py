@@ -135,6 +135,7 @@ def test_what_is_ignored_is_recorded_with_the_run_and_changes_nothing_else(
     [
         ("monitor-missing", "is ignored only with a reason"),
         ("monitor-missing= ", "is ignored only with a reason"),
+        ("monitor-missing=caf\udce9", "needs a reason of one line of text, received 'caf\\udce9'"),
         ("monitors=why", "no code of a finding, received 'monitors'"),
         ("storage-in-container=why", "cannot be ignored"),
     ],
@@ -153,6 +154,17 @@ def test_ignored_errors_no_longer_end_doctor(
     assert run(["doctor", written(tmp_path, WRONG), "--ignore", "monitor-missing=known"]) == 0
     told = capsys.readouterr()
     assert (told.out, told.err) == ("no finding\n", "ignored monitor-missing: known\n")
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", '{"manifest": {"files": [{"size": 1e999}]}}', "[" * 100_000])
+def test_a_damaged_checkpoint_here_tells_nothing(
+    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], manifest: str
+) -> None:
+    checkpoint = tmp_path / "runs" / "mine" / "earlier" / "checkpoints" / "10-12-1"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "manifest.json").write_text(manifest)
+    assert run(["doctor", written(tmp_path, EXPERIMENT)]) == 0
+    assert capsys.readouterr().out == "no finding\n"
 
 
 def test_an_earlier_run_here_tells_the_size_of_checkpoints(

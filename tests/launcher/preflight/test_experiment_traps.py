@@ -111,6 +111,18 @@ TRAPS = {
         Code.STORAGE_READ_ONLY, END, END + VOLUME % "read_only: true, nfs: {server: s, path: /}",
         "url: file:///disk/runs", "lies on the volume disk, which is mounted read_only",
     ),
+    "storage on a volume that ends with its pod": Trap(
+        Code.STORAGE_IN_CONTAINER, END, END + VOLUME % "ephemeral: {}", "url: file:///disk/runs",
+        "would be lost",
+    ),
+    "storage on a source that is read-only": Trap(
+        Code.STORAGE_READ_ONLY, END, END + VOLUME % "nfs: {server: s, path: /, readOnly: true}",
+        "url: file:///disk/runs", "which nobody can write",
+    ),
+    "storage on what is never written": Trap(
+        Code.STORAGE_READ_ONLY, END, END + VOLUME % "configMap: {name: hosts}",
+        "url: file:///disk/runs", "which nobody can write",
+    ),
     "storage on a node's own disk": Trap(
         Code.STORAGE_ON_ONE_NODE, END, END + VOLUME % "hostPath: {path: /mnt}", "url: file:///disk/runs",
         "a folder of whatever node a pod is on",
@@ -233,6 +245,38 @@ def test_custom_callbacks_may_give_metrics_of_their_own(tmp_path: Path) -> None:
     assert check_experiment(subject(tmp_path, experiment, files={"more.py": "def make(): ...\n"})) == []
 
 
+def test_a_metric_of_custom_callbacks_may_be_of_whatever_data(tmp_path: Path) -> None:
+    experiment = changed("    best_models", "    custom: [more.py:make]\n    best_models")
+    files = {"more.py": "def make(): ...\n"}
+    bleu = experiment.replace("val_accuracy", "bleu")
+    assert check_experiment(subject(tmp_path, bleu, files=files)) == []
+    loss = experiment.replace("val_accuracy", "loss")
+    (found,) = check_experiment(subject(tmp_path, loss, files=files))
+    assert found.code is Code.MONITOR_OF_TRAINING
+
+
+def test_a_folder_of_the_one_node_of_all_pods_is_no_trap(tmp_path: Path) -> None:
+    tied = f"{END}    node_selector: {{kubernetes.io/hostname: n1}}\n"
+    experiment = changed(END, tied + VOLUME % "hostPath: {path: /mnt}")
+    assert check_experiment(subject(tmp_path, experiment)) == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_python_would_warn_of_in_code_is_not_told(tmp_path: Path) -> None:
+    assert check_experiment(subject(tmp_path, model=f'"\\d"\n{MODEL}', data=f'"\\d"\n{DATA}')) == []
+
+
+def test_a_training_metric_is_right_where_validation_never_comes(tmp_path: Path) -> None:
+    experiment = EXPERIMENT.replace("val_", "")
+    assert check_experiment(subject(tmp_path, experiment, "training.validation_freq=100")) == []
+
+
+def test_a_name_that_turns_a_metric_round_tells_no_direction(tmp_path: Path) -> None:
+    experiment = changed("monitor: val_accuracy", "monitor: val_neg_mse\n        mode: max")
+    model = MODEL.replace('["accuracy"]', "[neg_mse]")
+    assert check_experiment(subject(tmp_path, experiment, model=model)) == []
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -248,6 +292,9 @@ def test_custom_callbacks_may_give_metrics_of_their_own(tmp_path: Path) -> None:
         MODEL.replace("    return", "    model.compile()\n    return"),
         MODEL.replace("def build", "@cached\ndef build"),
         MODEL.replace("model.compile", "make().compile"),
+        MODEL.replace("return model", "return wrapped(model)"),
+        MODEL.replace("    model.compile", "    model, _ = wrapped(model)\n    model.compile"),
+        MODEL.replace("    model.compile", "    for model in many():\n        pass\n    model.compile"),
     ],
 )
 def test_metrics_that_cannot_be_told_for_certain_are_no_trap(model: str, tmp_path: Path) -> None:
