@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -76,7 +76,12 @@ class Nodes:
             yield
         finally:
             subprocess.run(self.on, check=True, stdout=subprocess.DEVNULL, timeout=180)
-            self.admin.until(f"node {name} ready", "nodes", "", lambda nodes: all(map(_is_ready, nodes)), 120)
+            # It is ready a moment before pods are let on it again.
+            self.admin.until(f"node {name} takes pods", "nodes", "", lambda nodes: _is_back(name, nodes), 120)
+
+
+def _is_back(name: str, nodes: Iterable[Object]) -> bool:
+    return any(each["metadata"]["name"] == name and _is_ready(each) and _takes_pods(each) for each in nodes)
 
 
 def _is_ready(node: Object) -> bool:
