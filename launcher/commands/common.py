@@ -16,6 +16,14 @@ PLUGIN = "kubectl perdure"
 COMPLETION = "_PERDURE_COMPLETE"
 """Environment variable by which a shell asks for completion."""
 
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Changes a setting of the experiment, such as training.epochs=5; may be given more than once.",
+)
+
 
 def located(given: str) -> Path | None:
     """The path that a user named, or the folder of this name in ./experiments; None if there is neither."""

@@ -14,9 +14,18 @@ _HELP_WORKER = "Only this worker's; may be given more than once."
 @click.command("logs")
 @run_options
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the run has ended.")
-@click.option("--tail", type=click.IntRange(min=0), metavar="LINES", help="Only so many of each container.")
-@click.option("--since", type=duration, metavar="DURATION", help="Only of the last 45s, 5m or 2h.")
-@click.option("--worker", "workers", type=click.IntRange(min=0), multiple=True, help=_HELP_WORKER)
+@click.option(
+    "--tail",
+    type=click.IntRange(min=0),
+    metavar="NUMBER",
+    help="Only the last so many lines of each container.",
+)
+@click.option(
+    "--since", type=duration, metavar="DURATION", help="Only what was written so lately: 45s, 5m, 2h."
+)
+@click.option(
+    "--worker", "workers", type=click.IntRange(min=0), metavar="NUMBER", multiple=True, help=_HELP_WORKER
+)
 @click.option("--all", "everything", is_flag=True, help="Also the lines that tell programs of the progress.")
 def logs_command(
     *,

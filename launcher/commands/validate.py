@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from launcher.commands.common import located, say
+from launcher.commands.common import located, say, set_option
 
 if TYPE_CHECKING:
     from trainer.contract.training import Experiment
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @click.argument("path", metavar="EXPERIMENT", type=click.Path())
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Overrule a value of the file.")
+@set_option
 @click.option(
     "-o",
     "--output",
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     default="text",
     help="As text, or as a JSON list of errors.",
 )
-def validate_command(path: str, overrides: tuple[str, ...], output: str) -> None:
-    """Check an experiment file and everything beside it that it names.
+def validate_command(path: str, settings: tuple[str, ...], output: str) -> None:
+    """Checks an experiment file and everything beside it that it names.
 
     EXPERIMENT is a file, a folder with an experiment.yaml, or the name of one in ./experiments.
 
@@ -32,7 +32,7 @@ def validate_command(path: str, overrides: tuple[str, ...], output: str) -> None
     from trainer.contract.exit_codes import ExitCode  # noqa: PLC0415
 
     try:
-        experiment = load_experiment(located(path) or path, overrides)
+        experiment = load_experiment(located(path) or path, settings)
     except ExperimentErrors as error:
         if output == "json":
             click.echo(json.dumps([wrong.as_data() for wrong in error.errors], indent=2))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @run_options
 @click.option("--timeout", type=float, metavar="SECONDS", help="Give up after so long; never if not given.")
 def wait_command(*, run: str, namespace: str | None, context: str | None, timeout: float | None) -> int:
-    r"""Waits until RUN has ended or is stopped, and heals it meanwhile.
+    """Waits until RUN has ended or is stopped, and heals it meanwhile.
 
     RUN is a run's name, or that of an experiment, whose newest run is meant. Healing is making a worker's Job
     anew where it would only wait: after a disruption, once the run has progressed, and after the loss of a
@@ -36,7 +36,7 @@ def wait_command(*, run: str, namespace: str | None, context: str | None, timeou
       78   it failed: the experiment has changed
       130  ended by Ctrl-C; the run goes on
       143  the run was stopped or deleted
-    """
+    """  # noqa: D301 - click's mark for lines to leave as they are
     from launcher.observing import find_run  # noqa: PLC0415
 
     kube = connected(namespace, context)
