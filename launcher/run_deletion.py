@@ -7,7 +7,7 @@ from launcher.acting import Tell
 from launcher.kube import CONFIG_MAP, JOB, POD, Kube, KubeError, Object
 from launcher.manifests.removal import removal_job
 from launcher.manifests.storage import run_directory
-from launcher.observing import NoSuchRunError, Observer
+from launcher.observing import NoSuchRunError, Observer, no_such_run
 from launcher.submission import owner_part
 from launcher.waiting import BUSY_SECONDS, Clock, Followed
 from trainer.contract.exit_codes import ExitCode
@@ -31,7 +31,7 @@ def delete(kube: Kube, run: str, clock: Clock | None = None, *, wait: bool = Tru
     clock, observer = clock or Clock(), Observer(kube, run)
     count = acting.delete_run(kube, run)
     if not count:
-        raise NoSuchRunError(f"delete run {run!r}", f"there is none in namespace {kube.namespace}")
+        raise no_such_run(kube, run)
     while wait:
         try:
             observer.observe()

@@ -34,7 +34,8 @@ class WatchView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Takes what is drawn away; what was told stays."""
+        """Takes what is drawn away, unless Ctrl-C asks for no more of it; what was told stays."""
+        self._live.transient = kind is not KeyboardInterrupt
         self._live.stop()
 
     def show(self, status: RunStatus) -> None:

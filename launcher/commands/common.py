@@ -38,8 +38,10 @@ def find_experiment(given: str) -> Path:
     """
     path = located(given)
     if path is None:
+        known = sorted(file.parent.name for file in Path("experiments").glob("*/experiment.yaml"))
+        here = f"\nThose of ./experiments: {', '.join(known)}" if known else ""
         raise click.UsageError(
-            f"there is no experiment {given!r}: neither {given} nor experiments/{given} exists"
+            f"there is no experiment {given!r}: neither {given} nor experiments/{given} exists{here}"
         )
     return path
 

@@ -6,7 +6,7 @@ import click
 
 from launcher.commands.common import say
 from launcher.commands.durations import duration
-from launcher.commands.run_options import connected, run_options
+from launcher.commands.run_options import connected, meant_run, run_options
 
 _HELP_WORKER = "Only this worker's; may be given more than once."
 
@@ -43,12 +43,11 @@ def logs_command(
     RUN is a run's name, or that of an experiment, whose newest run is meant. Pods that have failed are shown
     too, as long as the cluster keeps them.
     """
-    from launcher.observing import find_run  # noqa: PLC0415
     from launcher.run_logs import Wanted, follow_logs, is_for_people, read_logs, rfc3339  # noqa: PLC0415
 
     kube = connected(namespace, context)
     wanted = Wanted(tail, frozenset(workers), None if since is None else rfc3339(time.time() - since))
     read = follow_logs if follow else read_logs
-    for line in read(kube, find_run(kube, run), wanted):
+    for line in read(kube, meant_run(kube, run), wanted):
         if everything or is_for_people(line):
             say(f"[{line.worker}] {line.text}")

@@ -75,7 +75,7 @@ def submit_command(
         return ExitCode.OK
     from launcher.commands.wait import follow  # noqa: PLC0415
 
-    return follow(kube, submission.plan.name, None)
+    return follow(kube, submission.plan.name, None, where(namespace, context))
 
 
 def _preflight(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from launcher.commands.common import located, say, set_option
+from launcher.commands.common import find_experiment, located, say, set_option
 
 if TYPE_CHECKING:
     from trainer.contract.training import Experiment
@@ -32,7 +32,9 @@ def validate_command(path: str, settings: tuple[str, ...], output: str) -> None:
     from trainer.contract.exit_codes import ExitCode  # noqa: PLC0415
 
     try:
-        experiment = load_experiment(located(path) or path, settings)
+        experiment = load_experiment(
+            located(path) or path if output == "json" else find_experiment(path), settings
+        )
     except ExperimentErrors as error:
         if output == "json":
             click.echo(json.dumps([wrong.as_data() for wrong in error.errors], indent=2))

@@ -1,13 +1,14 @@
 """`perdure watch`: shows a run until its end, and heals it on the way."""
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from launcher.commands.common import say
-from launcher.commands.run_options import connected, run_options
-from launcher.commands.wait import follow
+from launcher.commands.run_options import connected, meant_run, run_options, where
+from launcher.commands.wait import follow, interrupted
 
 if TYPE_CHECKING:
     from launcher.kube import Kube
@@ -22,14 +23,12 @@ def watch_command(*, run: str, namespace: str | None, context: str | None) -> in
     or that of an experiment, whose newest run is meant. Ctrl-C ends the command, and not the run. The exit
     codes are those of `perdure wait`.
     """
-    from launcher.observing import find_run  # noqa: PLC0415
-
-    kube = connected(namespace, context)
-    found = find_run(kube, run)
-    return _draw(kube, found) if sys.stdout.isatty() else follow(kube, found, None)
+    kube, there = connected(namespace, context), where(namespace, context)
+    found = meant_run(kube, run)
+    return _draw(kube, found, there) if sys.stdout.isatty() else follow(kube, found, None, there)
 
 
-def _draw(kube: "Kube", run: str) -> int:
+def _draw(kube: "Kube", run: str, there: Sequence[str]) -> int:
     from rich.console import Console  # noqa: PLC0415
 
     from launcher.run_report import ending  # noqa: PLC0415
@@ -43,8 +42,11 @@ def _draw(kube: "Kube", run: str) -> int:
         last[:] = [status]
         view.show(status)
 
-    with WatchView(Console()) as view:
-        code = Followed.find(kube, run, view.tell).wait(on_status=show)
+    try:
+        with WatchView(Console()) as view:
+            code = Followed.find(kube, run, view.tell).wait(on_status=show)
+    except KeyboardInterrupt:
+        return interrupted(["watch", run, *there])
     if last and last[0].state.is_final:
         say(ending(last[0]))
     return code
