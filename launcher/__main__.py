@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from launcher.commands.common import COMPLETION, PLUGIN, is_plugin
+from launcher.commands.common import COMPLETION, PLUGIN, called, is_plugin, of_experiments
 from launcher.plain_text import plain
 from trainer.contract.exit_codes import ExitCode
 
@@ -147,6 +147,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.OK
     except click.ClickException as error:
         error.show()
+        if hint := _what_there_is(error):
+            click.echo(hint, err=True)
         return ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED
@@ -191,6 +193,15 @@ def _told(error: Exception) -> int:
     advice = "please report it with what the same command shows with --debug behind the program's name"
     click.echo(plain(f"a mistake in Perdure itself: {found}; {advice}"), err=True)
     return ExitCode.CRASH
+
+
+def _what_there_is(error: click.ClickException) -> str:
+    """Where to find what was left out."""
+    if not isinstance(error, click.MissingParameter) or error.param is None:
+        return ""
+    if error.param.name == "run":
+        return f"{called()} list shows the runs of the namespace."
+    return of_experiments() if error.param.name == "experiment" else ""
 
 
 def _known_errors() -> tuple[type[Exception], ...]:

@@ -38,12 +38,20 @@ def find_experiment(given: str) -> Path:
     """
     path = located(given)
     if path is None:
-        known = sorted(file.parent.name for file in Path("experiments").glob("*/experiment.yaml"))
-        here = f"\nThose of ./experiments: {', '.join(known)}" if known else ""
-        raise click.UsageError(
-            f"there is no experiment {given!r}: neither {given} nor experiments/{given} exists{here}"
-        )
+        told = f"there is no experiment {given!r}: neither {given} nor experiments/{given} exists"
+        raise click.UsageError(f"{told}\n{of_experiments()}".rstrip())
     return path
+
+
+def of_experiments() -> str:
+    """Tells which experiments a name would find; empty where there are none."""
+    known = experiments()
+    return f"Those of ./experiments: {', '.join(known)}" if known else ""
+
+
+def experiments() -> list[str]:
+    """Names of the experiments in ./experiments."""
+    return sorted(file.parent.name for file in Path("experiments").glob("*/experiment.yaml"))
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from launcher.commands.common import find_experiment, say, set_option
+from launcher.commands.completing import complete_experiment
 from trainer.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class _Request:
 
 
 @click.command("run")
-@click.argument("experiment")
+@click.argument("experiment", shell_complete=complete_experiment)
 @click.option(
     "--workers", type=int, metavar="NUMBER", help="Number of workers, instead of the experiment's own."
 )

@@ -229,7 +229,7 @@ def test_list_in_every_form(verbs: Verbs) -> None:
     (found,) = json.loads(verbs("list", "-o", "json"))["runs"]
     assert (found["run"], found["state"], found["epoch"]) == (RUN, "running", None)
     assert "runs:\n- run: mine\n" in verbs("list", "-o", "yaml")
-    assert verbs("list", "other") == "there is no run of experiment other in namespace team\n"
+    assert verbs("list", "other").startswith("there is no run of experiment other in namespace team; -A ")
     assert verbs("list", "other", "-o", "name") == ""
 
 
