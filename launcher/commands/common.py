@@ -62,7 +62,12 @@ def say(text: str, *, err: bool = False) -> None:
 def in_colour(text: str, paint: Callable[[str], str]) -> None:
     """As `say`, painted where a person looks at a terminal that has not said NO_COLOR."""
     shown = plain(text)
-    click.echo(paint(shown) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else shown)
+    click.echo(paint(shown) if sys.stdout.isatty() and wants_colour() else shown)
+
+
+def wants_colour() -> bool:
+    """Whether whoever looks at a terminal has nothing against colours there."""
+    return not os.environ.get("NO_COLOR")
 
 
 def called() -> str:

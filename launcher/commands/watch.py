@@ -1,12 +1,14 @@
 """`perdure watch`: shows a run until its end, and heals it on the way."""
 
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from launcher.commands.common import say
+from launcher.commands.common import say, wants_colour
 from launcher.commands.run_options import connected, meant_run, run_options, where
 from launcher.commands.wait import follow, interrupted
 
@@ -25,14 +27,15 @@ def watch_command(*, run: str, namespace: str | None, context: str | None) -> in
     """
     kube, there = connected(namespace, context), where(namespace, context)
     found = meant_run(kube, run)
-    return _draw(kube, found, there) if sys.stdout.isatty() else follow(kube, found, None, there)
+    # What is drawn anew needs a terminal whose cursor can be moved.
+    can_draw = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return _draw(kube, found, there) if can_draw else follow(kube, found, None, there)
 
 
 def _draw(kube: "Kube", run: str, there: Sequence[str]) -> int:
-    from rich.console import Console  # noqa: PLC0415
-
     from launcher.run_report import ending  # noqa: PLC0415
     from launcher.run_status import RunStatus  # noqa: PLC0415
+    from launcher.state_colours import with_states  # noqa: PLC0415
     from launcher.waiting import Followed  # noqa: PLC0415
     from launcher.watch_view import WatchView  # noqa: PLC0415
 
@@ -43,7 +46,7 @@ def _draw(kube: "Kube", run: str, there: Sequence[str]) -> int:
         view.show(status)
 
     try:
-        with WatchView(Console()) as view:
+        with WatchView(sys.stdout, with_states if wants_colour() else str, shutil.get_terminal_size) as view:
             code = Followed.find(kube, run, view.tell).wait(on_status=show)
     except KeyboardInterrupt:
         return interrupted(["watch", run, *there])
