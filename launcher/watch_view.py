@@ -11,8 +11,10 @@ from launcher.plain_text import plain
 from launcher.run_report import table
 from launcher.run_status import RunStatus
 
-_ERASED_FROM = "\r\x1b[{rows}A\x1b[J"
-"""Up so many rows, and away with what stands there and below."""
+_ROW_ERASED = "\r\x1b[2K"
+"""Away with what stands in this row, such as a key that was pressed."""
+_ROW_ABOVE_ERASED = "\x1b[1A\x1b[2K"
+"""Up, and away with what stands there: tmux and others keep a copy of a screen that is erased in one go."""
 
 
 class WatchView:
@@ -59,8 +61,8 @@ class WatchView:
         # As wide as the terminal is now: it has broken its lines anew if that has changed.
         size = self._size()
         rows = min(sum(_rows(line, size.columns) for line in self._drawn), size.lines - 1)
-        erased = _ERASED_FROM.format(rows=rows) if rows else ""
         text = "".join(f"{line}\n" for line in self._paint("\n".join(lines)).split("\n")) if lines else ""
+        erased = _ROW_ERASED + _ROW_ABOVE_ERASED * rows if rows else ""
         # At once, lest it flickers.
         self._out.write(f"{erased}{above}{text}")
         self._out.flush()

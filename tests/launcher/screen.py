@@ -143,10 +143,8 @@ class Screen:
             case "A", _:
                 top = max(0, len(self._lines) - self.rows)
                 self._at = max(top, self._at - int(arguments or 1))
-            case "J", "":
-                del self._lines[self._at + 1 :]
-                del self._lines[self._at].cells[self._column :]
-                self._lines[self._at].goes_on = False
+            case "K", "2":
+                self._lines[self._at] = Row()
             case (("h" | "l"), "?25"):
                 self.cursor_shown = letter == "h"
             case "m", _:

@@ -9,8 +9,8 @@ def test_lines_are_written_over_and_erased() -> None:
     screen = Screen(10, 3)
     screen.feed("one\r\ntwo\r\n\x1b[1ATWO\r\nthree")
     assert screen.text() == "one\nTWO\nthree"
-    screen.feed("\r\x1b[9A!\x1b[J")
-    assert screen.text() == "!"
+    screen.feed("\r\x1b[2K\x1b[9A!")
+    assert screen.text() == "!ne\nTWO"
 
 
 def test_a_long_line_is_broken_and_what_leaves_the_screen_stays_above() -> None:

@@ -41,6 +41,7 @@ def test_it_is_drawn_anew_and_told_lines_stay_above(status: RunStatus) -> None:
     with WatchView(out, with_states, out.size) as view:
         view.show(status)
         view.tell("worker 1: its Job is made anew\x1b]0;title")
+        out.write("a key")
         view.show(status)
         shown = out.screen.styled()
         assert shown.startswith("worker 1: its Job is made anew\\x1b]0;title\nrun ")
