@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import pytest
 
+from launcher.__main__ import perdure
 from tests.launcher.cluster import scenes
 from tests.launcher.cluster.fake_cluster import FakeCluster
 from tests.launcher.cluster.golden_text import GOLDEN, compare, newcomers_folder, steady
@@ -54,6 +56,8 @@ CASES = (
     Case("run-unknown", "run nothing", code=64),
     Case("validate-wrong", "validate digits --set training.epochs=0", code=64),
     Case("validate", "validate digits"),
+    Case("render-help", "render --help"),
+    Case("schema-help", "schema --help"),
     Case("doctor-warning", "doctor digits --set training.epochs=5"),
     Case("submit", f"{SUBMIT} other"),
     Case("submit-refused", f"{SUBMIT} other", scenes.powerless, 77),
@@ -67,6 +71,7 @@ CASES = (
     Case("status-unknown", "status nothing", code=64),
     Case("status-json", f"status {RUN} -o json"),
     Case("logs", f"logs {RUN}", scenes.speaking),
+    Case("watch-dumb", f"watch {RUN}", scenes.FINISHED, environment=(("TERM", "dumb"),)),
     Case("wait-failed", f"wait {RUN}", scenes.FAILED, 70),
     Case("wait-timeout", f"wait {RUN} --timeout 0", code=75),
     Case("diff", "diff digits --image image:1 --set training.epochs=5", code=1),
@@ -212,6 +217,13 @@ def test_ctrl_c_ends_logs(desk: Desk) -> None:
 
 def says(line: str) -> Callable[[FakeCluster], None]:
     return lambda cluster: cluster.logs[pod_of(cluster, 0)].append(line)
+
+
+def test_every_verb_has_its_screen() -> None:
+    assert {case.line.partition(" ")[0] for case in CASES} == {
+        "",
+        *perdure.list_commands(click.Context(perdure)),
+    }
 
 
 def test_every_file_has_its_case() -> None:

@@ -64,7 +64,7 @@ def verbs(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> Verbs:
 def test_submit_tells_the_name_and_what_is_needed_next(empty: Verbs) -> None:
     told = empty(*SUBMIT, "--run", RUN, "-n", "team")
     assert told.startswith("run mine was submitted to namespace team\n")
-    for verb in ("logs -f", "status", "wait"):
+    for verb in ("status", "watch", "logs -f", "wait"):
         assert f"perdure {verb} mine -n team\n" in told
     assert empty.cluster.names_of("Job") == JOBS
     assert "nothing to do" in empty(*SUBMIT, "--run", RUN)
