@@ -19,8 +19,17 @@ class DirectoryNotDeletedError(KubeError):
     exit_code = ExitCode.NO_PERMISSION
 
 
-def delete(kube: Kube, run: str, clock: Clock | None = None, *, wait: bool = True) -> int:
+def delete(
+    kube: Kube, run: str, clock: Clock | None = None, *, wait: bool = True, tell: Tell = lambda _: None
+) -> int:
     """Deletes all objects of a run, and waits until its pods are gone.
+
+    Args:
+        kube: The cluster.
+        run: The run's name.
+        clock: Time.
+        wait: Wait for the pods.
+        tell: Is told, once, that there is something to wait for.
 
     Returns:
         How many objects there were.
@@ -32,11 +41,15 @@ def delete(kube: Kube, run: str, clock: Clock | None = None, *, wait: bool = Tru
     count = acting.delete_run(kube, run)
     if not count:
         raise no_such_run(kube, run)
+    told = False
     while wait:
         try:
             observer.observe()
         except NoSuchRunError:
             break
+        if not told:
+            tell(f"run {run}: {count} objects deleted; waiting until its pods are gone")
+        told = True
         clock.sleep(BUSY_SECONDS)
     return count
 

@@ -82,7 +82,8 @@ CASES = (
     Case("completion", "completion", code=64),
 )
 LIVE = (
-    "watch-ends", "watch-interrupted", "watch-resized", "watch-narrow", "wait-interrupted", "logs-followed",
+    "watch-ends", "watch-interrupted", "watch-resized", "watch-narrow", "wait-interrupted",
+    "stop-interrupted", "delete-waits", "logs-followed",
     "logs-interrupted",
 )  # fmt: skip
 
@@ -194,6 +195,20 @@ def test_ctrl_c_ends_wait_and_not_the_run(desk: Desk) -> None:
         typed.wait_for("epoch 4/80", ending="val_loss 0.125")
         typed.press(CTRL_C)
         desk.end(typed, 130, "wait-interrupted")
+
+
+def test_ctrl_c_ends_stop_and_tells_how_to_wait_again(desk: Desk) -> None:
+    with desk.type(f"stop {RUN}") as typed:
+        typed.wait_for("worker 0, worker 1", ending="worker 1")
+        typed.press(CTRL_C)
+        desk.end(typed, 130, "stop-interrupted")
+
+
+def test_delete_tells_what_it_waits_for(desk: Desk) -> None:
+    with desk.type(f"delete {RUN}") as typed:
+        typed.wait_for("waiting", ending="gone")
+        desk.change(scenes.gone)
+        desk.end(typed, 0, "delete-waits")
 
 
 def test_logs_follows_until_the_end(desk: Desk) -> None:
