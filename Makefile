@@ -108,8 +108,10 @@ chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard, hard16)
 	@$(BIN)/python -m tests.chaos --kills "$(KILLS)" --seed "$(SEED)" --model "$(MODEL)" \
 		$(if $(WORKERS),--workers "$(WORKERS)") $(if $(FROZEN),--frozen "$(FROZEN)") $(ARGS)
 
-golden: $(READY) ## Regenerates the golden files of rendered runs
+golden: $(READY) ## Regenerates the golden files of rendered runs, and of what the verbs print
 	$(BIN)/python -m tests.launcher.manifests.golden --write
+	PERDURE_WRITE_GOLDEN=1 $(BIN)/pytest --quiet tests/launcher/cluster/test_golden_output.py \
+		tests/launcher/cluster/test_terminal.py
 
 lint: $(READY) ## Checks style, formatting, types, layers and golden files
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """The command line, `perdure`: finds the command, runs it, and turns how it ended into an exit code."""
 
+import difflib
 import importlib
 import sys
 import traceback
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from launcher.commands.common import COMPLETION, PLUGIN, is_plugin
+from launcher.commands.common import COMPLETION, PLUGIN, called, is_plugin, of_experiments
 from launcher.plain_text import plain
 from trainer.contract.exit_codes import ExitCode
 
@@ -29,35 +30,52 @@ class _Entry:
     summary: str
 
 
-_COMMANDS = {
-    "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
-    "validate": _Entry("launcher.commands.validate", "validate_command", "Checks an experiment file."),
-    "render": _Entry("launcher.commands.render", "render_command", "Prints a run's Kubernetes objects."),
-    "doctor": _Entry(
-        "launcher.commands.doctor", "doctor_command", "Says what will go wrong with a run, before it is made."
-    ),
-    "schema": _Entry("launcher.commands.schema", "schema_command", "Prints the schema of experiment files."),
-    "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
-    "diff": _Entry("launcher.commands.diff", "diff_command", "Compares an experiment with a run of it."),
-    "wait": _Entry(
-        "launcher.commands.wait", "wait_command", "Waits for a run's end, and heals it meanwhile."
-    ),
-    "list": _Entry("launcher.commands.list", "list_command", "Lists the runs of a namespace."),
-    "watch": _Entry("launcher.commands.watch", "watch_command", "Shows a run until its end, and heals it."),
-    "status": _Entry("launcher.commands.status", "status_command", "Shows what a run is doing."),
-    "logs": _Entry(
-        "launcher.commands.logs", "logs_command", "Shows the logs of all workers of a run as one."
-    ),
-    "stop": _Entry("launcher.commands.stop", "stop_command", "Saves a run, and gives its places back."),
-    "resume": _Entry("launcher.commands.resume", "resume_command", "Lets a stopped or failed run go on."),
-    "delete": _Entry(
-        "launcher.commands.delete", "delete_command", "Deletes a run's objects, not its results."
-    ),
-    "prune": _Entry("launcher.commands.prune", "prune_command", "Deletes the objects of ended runs."),
-    "completion": _Entry(
-        "launcher.commands.completion", "completion_command", "Lets a shell complete what you type."
-    ),
+_SECTIONS = {
+    "Before a run": {
+        "validate": _Entry("launcher.commands.validate", "validate_command", "Checks an experiment file."),
+        "doctor": _Entry(
+            "launcher.commands.doctor",
+            "doctor_command",
+            "Says what will go wrong with a run, before it is made.",
+        ),
+        "render": _Entry("launcher.commands.render", "render_command", "Prints a run's Kubernetes objects."),
+        "schema": _Entry(
+            "launcher.commands.schema", "schema_command", "Prints the schema of experiment files."
+        ),
+    },
+    "Train": {
+        "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
+        "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
+    },
+    "Look at runs on a cluster": {
+        "list": _Entry("launcher.commands.list", "list_command", "Lists the runs of a namespace."),
+        "status": _Entry("launcher.commands.status", "status_command", "Shows what a run is doing."),
+        "watch": _Entry(
+            "launcher.commands.watch", "watch_command", "Shows a run until its end, and heals it."
+        ),
+        "wait": _Entry(
+            "launcher.commands.wait", "wait_command", "Waits for a run's end, and heals it meanwhile."
+        ),
+        "logs": _Entry(
+            "launcher.commands.logs", "logs_command", "Shows the logs of all workers of a run as one."
+        ),
+        "diff": _Entry("launcher.commands.diff", "diff_command", "Compares an experiment with a run of it."),
+    },
+    "Change runs on a cluster": {
+        "stop": _Entry("launcher.commands.stop", "stop_command", "Saves a run, and gives its places back."),
+        "resume": _Entry("launcher.commands.resume", "resume_command", "Lets a stopped or failed run go on."),
+        "delete": _Entry(
+            "launcher.commands.delete", "delete_command", "Deletes a run's objects, not its results."
+        ),
+        "prune": _Entry("launcher.commands.prune", "prune_command", "Deletes the objects of ended runs."),
+    },
+    "Your shell": {
+        "completion": _Entry(
+            "launcher.commands.completion", "completion_command", "Lets a shell complete what you type."
+        ),
+    },
 }
+_COMMANDS = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
 
 
 class _Commands(click.Group):
@@ -76,8 +94,20 @@ class _Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in _COMMANDS.items()])
+        widest = max(map(len, _COMMANDS))
+        for title, entries in _SECTIONS.items():
+            with formatter.section(title):
+                # All sections' texts in one column.
+                formatter.write_dl([(name.ljust(widest), entry.summary) for name, entry in entries.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], _COMMANDS, 1)
+            advice = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{advice}")
+        return super().resolve_command(ctx, args)
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -85,7 +115,17 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, envvar="PERDURE_DEBUG", help="Show tracebacks; as PERDURE_DEBUG=1.")
 @click.pass_obj
 def perdure(options: _Options | None, *, debug: bool) -> None:
-    """Trains Keras 3 models on many workers, and never loses its place."""
+    """Trains Keras 3 models on many workers, and never loses its place.
+
+    \b
+    perdure run EXPERIMENT       trains on this machine
+    perdure doctor EXPERIMENT    says what is missing before it trains on a cluster
+    perdure submit EXPERIMENT    trains there
+    perdure watch EXPERIMENT     shows how far it is
+
+    EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments. `perdure COMMAND
+    --help` tells all of a command.
+    """  # noqa: D301 - click's mark for lines to leave as they are
     if options is not None:
         options.debug = debug
 
@@ -107,6 +147,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.OK
     except click.ClickException as error:
         error.show()
+        if hint := _what_there_is(error):
+            click.echo(hint, err=True)
         return ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED
@@ -151,6 +193,15 @@ def _told(error: Exception) -> int:
     advice = "please report it with what the same command shows with --debug behind the program's name"
     click.echo(plain(f"a mistake in Perdure itself: {found}; {advice}"), err=True)
     return ExitCode.CRASH
+
+
+def _what_there_is(error: click.ClickException) -> str:
+    """Where to find what was left out."""
+    if not isinstance(error, click.MissingParameter) or error.param is None:
+        return ""
+    if error.param.name == "run":
+        return f"{called()} list shows the runs of the namespace."
+    return of_experiments() if error.param.name == "experiment" else ""
 
 
 def _known_errors() -> tuple[type[Exception], ...]:

@@ -56,14 +56,20 @@ def find_run(kube: Kube, name: str) -> str:
         return name
     runs = runs_of(kube, name)
     if not runs:
-        known = sorted({each["metadata"]["name"] for each in runs_of(kube)})
-        some = (
-            f"Its runs: {', '.join(known[-10:])}"
-            if known
-            else "There is none at all; -n names another namespace."
-        )
-        raise NoSuchRunError(f"find a run {name!r}", f"there is none in namespace {kube.namespace}", some)
+        raise no_such_run(kube, name)
     return str(runs[-1]["metadata"]["name"])
+
+
+def no_such_run(kube: Kube, name: str) -> NoSuchRunError:
+    """What to raise where there is no run of that name; tells which there are, to those who may list them."""
+    try:
+        known = sorted({str(each["metadata"]["name"]) for each in runs_of(kube)})
+    except ForbiddenError:
+        hint = "-n names another namespace."
+    else:
+        none = "There is none at all; -n names another namespace."
+        hint = f"Its runs: {', '.join(known[-10:])}" if known else none
+    return NoSuchRunError(f"find a run {name!r}", f"there is none in namespace {kube.namespace}", hint)
 
 
 def runs_of(kube: Kube, experiment: str | None = None) -> list[Object]:
@@ -85,7 +91,7 @@ def read_plan(kube: Kube, run: str) -> RunPlan:
     try:
         return read_config_map(kube.get(CONFIG_MAP, naming.config_map_name(run)))
     except NotFoundError as error:
-        raise NoSuchRunError(error.what, error.why, error.hint) from error
+        raise no_such_run(kube, run) from error
     except ValueError as error:
         raise UnreadableRunError(f"read what run {run!r} was made of", str(error)) from error
 

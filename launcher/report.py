@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -186,8 +187,10 @@ def tensorboard_command(directory: str) -> str:
 
 
 def program(name: str) -> str:
-    """How a person calls a program of this environment: by its path, unless only its name is known."""
+    """How a person calls a program of this environment: by name if the PATH leads there, else by its path."""
     beside = Path(sys.executable).parent / name
+    if (found := shutil.which(name)) and beside.exists() and beside.samefile(found):
+        return name
     return shown_path(str(beside)) if beside.exists() else name
 
 

@@ -7,7 +7,7 @@ from launcher.acting import Tell
 from launcher.kube import CONFIG_MAP, JOB, POD, Kube, KubeError, Object
 from launcher.manifests.removal import removal_job
 from launcher.manifests.storage import run_directory
-from launcher.observing import NoSuchRunError, Observer
+from launcher.observing import NoSuchRunError, Observer, no_such_run
 from launcher.submission import owned
 from launcher.waiting import BUSY_SECONDS, Clock, Followed
 from trainer.contract.exit_codes import ExitCode
@@ -19,8 +19,17 @@ class DirectoryNotDeletedError(KubeError):
     exit_code = ExitCode.NO_PERMISSION
 
 
-def delete(kube: Kube, run: str, clock: Clock | None = None, *, wait: bool = True) -> int:
+def delete(
+    kube: Kube, run: str, clock: Clock | None = None, *, wait: bool = True, tell: Tell = lambda _: None
+) -> int:
     """Deletes all objects of a run, and waits until its pods are gone.
+
+    Args:
+        kube: The cluster.
+        run: The run's name.
+        clock: Time.
+        wait: Wait for the pods.
+        tell: Is told, once, that there is something to wait for.
 
     Returns:
         How many objects there were.
@@ -31,12 +40,16 @@ def delete(kube: Kube, run: str, clock: Clock | None = None, *, wait: bool = Tru
     clock, observer = clock or Clock(), Observer(kube, run)
     count = acting.delete_run(kube, run)
     if not count:
-        raise NoSuchRunError(f"delete run {run!r}", f"there is none in namespace {kube.namespace}")
+        raise no_such_run(kube, run)
+    told = False
     while wait:
         try:
             observer.observe()
         except NoSuchRunError:
             break
+        if not told:
+            tell(f"run {run}: {count} objects deleted; waiting until its pods are gone")
+        told = True
         clock.sleep(BUSY_SECONDS)
     return count
 

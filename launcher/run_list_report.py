@@ -14,7 +14,7 @@ def table(runs: Sequence[ListedRun], now: float, *, namespaces: bool) -> str:
         now: Seconds since 1970.
         namespaces: Tell the namespace of each, too.
     """
-    head = ("name", "experiment", "state", "epoch", "step", "best", "restarts", "age")
+    head = ("run", "experiment", "state", "epoch", "step", "best", "restarts", "age")
     rows = [_row(run, now) for run in runs]
     if not namespaces:
         return columns(head, rows)

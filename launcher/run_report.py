@@ -61,7 +61,7 @@ def ending(status: RunStatus) -> str:
 
 
 def next_commands(program: str, run: str, namespace: Sequence[str]) -> str:
-    """The three commands that one needs next.
+    """The commands that one needs next.
 
     Args:
         program: How Perdure is called, as a shell takes it.
@@ -69,8 +69,9 @@ def next_commands(program: str, run: str, namespace: Sequence[str]) -> str:
         namespace: Options that lead to it, such as `-n team`.
     """
     rows = [
-        ("its logs", ["logs", "-f", run, *namespace]),
         ("its state", ["status", run, *namespace]),
+        ("as it goes", ["watch", run, *namespace]),
+        ("its logs", ["logs", "-f", run, *namespace]),
         ("until its end", ["wait", run, *namespace]),
     ]
     return aligned([(what, f"{program} {shlex.join(words)}") for what, words in rows])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from launcher.commands.common import find_experiment
+from launcher.commands.common import find_experiment, set_option
 from launcher.commands.completing import complete_experiment, complete_run
 
 if TYPE_CHECKING:
@@ -25,20 +25,13 @@ _OPTIONS = (
         shell_complete=complete_run,
         help="Name of the run, made of experiment and time if not given.",
     ),
-    click.option("-n", "--namespace", metavar="NAMESPACE", help="Where the run lives."),
     click.option("--image", metavar="IMAGE", help="What the pods run, instead of what the experiment says."),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Changes a setting of the experiment, such as training.epochs=5; may be given more than once.",
-    ),
+    set_option,
 )
 
 
 def cluster_options(command: _Command) -> _Command:
-    """Gives a command EXPERIMENT, --run, --namespace, --image and --set."""
+    """Gives a command EXPERIMENT, --run, --image and --set."""
     return click.argument("experiment", shell_complete=complete_experiment)(plan_options(command))
 
 

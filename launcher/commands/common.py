@@ -16,6 +16,14 @@ PLUGIN = "kubectl perdure"
 COMPLETION = "_PERDURE_COMPLETE"
 """Environment variable by which a shell asks for completion."""
 
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Changes a setting of the experiment, such as training.epochs=5; may be given more than once.",
+)
+
 
 def located(given: str) -> Path | None:
     """The path that a user named, or the folder of this name in ./experiments; None if there is neither."""
@@ -30,10 +38,20 @@ def find_experiment(given: str) -> Path:
     """
     path = located(given)
     if path is None:
-        raise click.UsageError(
-            f"there is no experiment {given!r}: neither {given} nor experiments/{given} exists"
-        )
+        told = f"there is no experiment {given!r}: neither {given} nor experiments/{given} exists"
+        raise click.UsageError(f"{told}\n{of_experiments()}".rstrip())
     return path
+
+
+def of_experiments() -> str:
+    """Tells which experiments a name would find; empty where there are none."""
+    known = experiments()
+    return f"Those of ./experiments: {', '.join(known)}" if known else ""
+
+
+def experiments() -> list[str]:
+    """Names of the experiments in ./experiments."""
+    return sorted(file.parent.name for file in Path("experiments").glob("*/experiment.yaml"))
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -44,7 +62,12 @@ def say(text: str, *, err: bool = False) -> None:
 def in_colour(text: str, paint: Callable[[str], str]) -> None:
     """As `say`, painted where a person looks at a terminal that has not said NO_COLOR."""
     shown = plain(text)
-    click.echo(paint(shown) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else shown)
+    click.echo(paint(shown) if sys.stdout.isatty() and wants_colour() else shown)
+
+
+def wants_colour() -> bool:
+    """Whether whoever looks at a terminal has nothing against colours there."""
+    return not os.environ.get("NO_COLOR")
 
 
 def called() -> str:

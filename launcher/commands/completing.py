@@ -1,9 +1,9 @@
 """What a shell offers behind TAB: runs of the cluster, experiments of this folder."""
 
-from pathlib import Path
-
 import click
 from click.shell_completion import CompletionItem
+
+from launcher.commands.common import experiments
 
 
 def complete_run(
@@ -30,6 +30,5 @@ def complete_experiment(
     incomplete: str,
 ) -> list[CompletionItem]:
     """Names of the experiments in ./experiments, else whatever folder the shell finds."""
-    files = sorted(Path("experiments").glob("*/experiment.yaml"))
-    names = [file.parent.name for file in files if file.parent.name.startswith(incomplete)]
+    names = [name for name in experiments() if name.startswith(incomplete)]
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]

@@ -10,7 +10,7 @@ from launcher.commands.common import COMPLETION
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion_command(ctx: click.Context, shell: str) -> None:
-    r"""Prints a script that lets SHELL complete commands, options, runs and experiments.
+    """Prints a script that lets SHELL complete commands, options, runs and experiments.
 
     \b
     bash: eval "$(perdure completion bash)"              in ~/.bashrc
@@ -18,7 +18,7 @@ def completion_command(ctx: click.Context, shell: str) -> None:
     fish: perdure completion fish | source               in ~/.config/fish/config.fish
 
     `kubectl perdure` completes by itself, by a program of Perdure's that kubectl asks.
-    """
+    """  # noqa: D301 - click's mark for lines to leave as they are
     kind = get_completion_class(shell)
     if kind is None:
         raise click.ClickException(f"click knows no completion for {shell}")

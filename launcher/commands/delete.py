@@ -26,6 +26,6 @@ def delete_command(
 
     kube = connected(namespace, context)
     directory = None if run_directory is None else delete_directory(kube, run, tell)
-    count = delete(kube, run, wait=not no_wait)
+    count = delete(kube, run, wait=not no_wait, tell=tell)
     kept = "its run directory is untouched" if directory is None else f"and {directory}"
     say(f"run {run}: {count} objects deleted; {kept}")

@@ -8,7 +8,7 @@ from launcher.commands.checking import findings_of, ignore_option, ignored_from,
 from launcher.commands.cluster_options import plan_from, plan_options
 from launcher.commands.common import say
 from launcher.commands.completing import complete_experiment
-from launcher.commands.run_options import connected, context_option, tell
+from launcher.commands.run_options import connected, context_option, namespace_option, tell
 
 if TYPE_CHECKING:
     from launcher.preflight import Finding
@@ -20,6 +20,7 @@ _HELP_OUTPUT = "As text, or as a JSON list of findings."
 @click.command("doctor")
 @click.argument("experiment", required=False, shell_complete=complete_experiment)
 @plan_options
+@namespace_option
 @context_option
 @ignore_option
 @click.option("--offline", is_flag=True, help=_HELP_OFFLINE)
@@ -34,7 +35,7 @@ def doctor_command(
     output: str,
     **typed: Any,
 ) -> int:
-    r"""Checks EXPERIMENT and the cluster that it is meant for, as submit does; makes nothing.
+    """Checks EXPERIMENT and the cluster that it is meant for, as submit does; makes nothing.
 
     EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments. Without it the
     cluster alone is checked. docs/preflight.md tells of every finding.
@@ -45,7 +46,7 @@ def doctor_command(
       64   an error in the experiment, or something missing on the cluster
       69   the cluster does not answer
       77   permissions are missing
-    """
+    """  # noqa: D301 - click's mark for lines to leave as they are
     from launcher.preflight import exit_code  # noqa: PLC0415
 
     reasons = ignored_from(ignored)

@@ -1,6 +1,17 @@
 """Durations as people type them: 45s, 5m, 2h, 1h30m, 7d."""
 
+import re
+
 import click
+
+
+def seconds(text: str) -> float:
+    """As `duration`, and a plain number of seconds as well.
+
+    Raises:
+        click.BadParameter: It is neither.
+    """
+    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else duration(text)
 
 
 def duration(text: str) -> int:

@@ -29,8 +29,9 @@ def list_command(
     kube, now = connected(namespace, context), time.time()
     runs = list_runs(kube, now, experiment, everywhere=all_namespaces)
     if not runs and output == "table":
-        place = "any namespace" if all_namespaces else f"namespace {kube.namespace}"
-        tell(f"there is no run{f' of experiment {experiment}' if experiment else ''} in {place}")
+        which = f" of experiment {experiment}" if experiment else ""
+        place = "any namespace" if all_namespaces else f"namespace {kube.namespace}; -A looks in all of them"
+        tell(f"there is no run{which} in {place}")
         return
     show(
         output,

@@ -49,7 +49,8 @@ def prune_command(
         else:
             say(f"run {run.run} would be deleted: {_ended(run, now)}")
     if not chosen:
-        say(f"no run to delete in namespace {kube.namespace}")
+        choose = "; --older-than and --keep choose others" if older_than is None and keep is None else ""
+        say(f"no run to delete in namespace {kube.namespace}{choose}")
     elif not yes:
         say("nothing was deleted; --yes does it, and leaves the run directories alone")
 

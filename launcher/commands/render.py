@@ -9,18 +9,20 @@ from launcher.commands.cluster_options import cluster_options, plan_from
 if TYPE_CHECKING:
     from launcher.manifests import KubeVersion
 
+_HELP_NAMESPACE = "Where the run is to live; `default` if not given."
 _HELP_VERSION = "Version of the server that is rendered for; 1.37 if not given."
 
 
 @click.command("render")
 @cluster_options
+@click.option("-n", "--namespace", metavar="NAMESPACE", help=_HELP_NAMESPACE)
 @click.option("--kube-version", metavar="VERSION", help=_HELP_VERSION)
 def render_command(*, namespace: str | None, kube_version: str | None, **typed: Any) -> None:
     """Prints the Kubernetes objects of a run of EXPERIMENT.
 
     EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments. Nothing is sent: the
     output is byte for byte what `perdure submit` would send, but for the namespace of a kubeconfig, which is
-    not looked at: it is `default` if not given. `kubectl apply --server-side` takes it.
+    not looked at. `kubectl apply --server-side` takes it.
     """
     from launcher.manifests import render, to_yaml  # noqa: PLC0415
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from launcher.commands.common import find_experiment, say
+from launcher.commands.common import find_experiment, say, set_option
+from launcher.commands.completing import complete_experiment
 from trainer.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from trainer.contract.training import Experiment
 
 _HELP_STORAGE = "Where runs lie, a path from here or a URL, instead of the experiment's own."
-_HELP_SET = "Changes a setting of the experiment, such as training.epochs=5; may be given more than once."
 _HELP_RUN = "Name of the run, made of experiment and time if not given. A run of that name goes on."
 _HELP_ACCEPT = "Goes on with a run though its experiment has changed."
 _HELP_START_OVER = "Begins the run anew; what a run of that name left is kept aside."
@@ -63,11 +63,13 @@ class _Request:
 
 
 @click.command("run")
-@click.argument("experiment")
-@click.option("--workers", type=int, help="Number of workers, instead of the experiment's own.")
+@click.argument("experiment", shell_complete=complete_experiment)
+@click.option(
+    "--workers", type=int, metavar="NUMBER", help="Number of workers, instead of the experiment's own."
+)
 @click.option("--storage", metavar="URL", help=_HELP_STORAGE)
 @click.option("--run", "name", metavar="NAME", help=_HELP_RUN)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=_HELP_SET)
+@set_option
 @click.option("--accept-changes", is_flag=True, help=_HELP_ACCEPT)
 @click.option("--start-over", is_flag=True, help=_HELP_START_OVER)
 def run_command(**typed: Any) -> int:
@@ -75,7 +77,19 @@ def run_command(**typed: Any) -> int:
 
     EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments. Ctrl-C saves and
     ends; the same command with --run NAME goes on from there.
-    """
+
+    \b
+    Exit codes:
+      0    the run finished
+      1    a process died, or failed for an unknown reason
+      64   the command line or the experiment file is wrong
+      65   data or checkpoints cannot be used
+      70   the experiment's own code raised an exception
+      75   a worker stayed away for too long; the same command goes on
+      77   the storage refuses to be read or written
+      78   another experiment has this run's name, or another process trains it
+      130  ended by Ctrl-C; the same command goes on
+    """  # noqa: D301 - click's mark for lines to leave as they are
     # Not above: `perdure --help` has no use for them.
     from launcher.experiment import load_experiment  # noqa: PLC0415
     from launcher.local_ports import HeldPorts  # noqa: PLC0415

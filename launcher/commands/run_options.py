@@ -9,6 +9,7 @@ from launcher.commands.common import say
 from launcher.commands.completing import complete_run
 
 if TYPE_CHECKING:
+    from launcher.kube import Kube
     from launcher.kube.client import KubeClient
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -37,6 +38,20 @@ def connected(namespace: str | None, context: str | None) -> "KubeClient":
     from launcher.kube.client import connect  # noqa: PLC0415
 
     return connect(namespace, context, on_warning=lambda text: tell(f"the cluster warns: {text}"))
+
+
+def meant_run(kube: "Kube", name: str) -> str:
+    """The run of that name, else the newest of the experiment of that name, which is then told.
+
+    Raises:
+        NoSuchRunError: There is neither.
+    """
+    from launcher.observing import find_run  # noqa: PLC0415
+
+    run = find_run(kube, name)
+    if run != name:
+        tell(f"run {run}, the newest of experiment {name}")
+    return run
 
 
 def tell(line: str) -> None:

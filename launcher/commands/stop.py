@@ -1,5 +1,7 @@
 """`perdure stop`: saves a run, and gives its places back."""
 
+import shlex
+
 import click
 
 from launcher.commands.common import called, say
@@ -17,7 +19,14 @@ def stop_command(*, run: str, namespace: str | None, context: str | None) -> int
     from launcher.run_report import ending  # noqa: PLC0415
     from launcher.waiting import Followed  # noqa: PLC0415
 
-    ended = Followed.find(connected(namespace, context), run, tell).stop()
+    followed = Followed.find(connected(namespace, context), run, tell)
+    try:
+        ended = followed.stop()
+    except KeyboardInterrupt:
+        again = shlex.join(["stop", run, *where(namespace, context)])
+        # Behind the terminal's own ^C.
+        tell(f"\nnobody waits for the end of run {run} any more; {called()} {again} does so again")
+        return ExitCode.INTERRUPTED
     say(ending(ended))
     if not ended.state.is_final:
         return ExitCode.CRASH

@@ -9,7 +9,7 @@ import click
 from launcher.commands.checking import findings_of, ignore_option, ignored_from, subject_of, told_and_left
 from launcher.commands.cluster_options import cluster_options, plan_from
 from launcher.commands.common import called, find_experiment, say
-from launcher.commands.run_options import connected, context_option, tell, where
+from launcher.commands.run_options import connected, context_option, namespace_option, tell, where
 from trainer.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class _Request:
 
 @click.command("submit")
 @cluster_options
+@namespace_option
 @context_option
 @click.option("--accept-changes", is_flag=True, help=_HELP_ACCEPT)
 @click.option("--dry-run", type=click.Choice(["client", "server"]), help=_HELP_DRY_RUN)
@@ -74,7 +75,7 @@ def submit_command(
         return ExitCode.OK
     from launcher.commands.wait import follow  # noqa: PLC0415
 
-    return follow(kube, submission.plan.name, None)
+    return follow(kube, submission.plan.name, None, where(namespace, context))
 
 
 def _preflight(

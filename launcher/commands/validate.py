@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from launcher.commands.common import located, say
+from launcher.commands.common import find_experiment, located, say, set_option
+from launcher.commands.completing import complete_experiment
 
 if TYPE_CHECKING:
     from trainer.contract.training import Experiment
 
 
 @click.command("validate")
-@click.argument("path", metavar="EXPERIMENT", type=click.Path())
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Overrule a value of the file.")
+@click.argument("experiment", shell_complete=complete_experiment)
+@set_option
 @click.option(
     "-o",
     "--output",
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     default="text",
     help="As text, or as a JSON list of errors.",
 )
-def validate_command(path: str, overrides: tuple[str, ...], output: str) -> None:
-    """Check an experiment file and everything beside it that it names.
+def validate_command(experiment: str, settings: tuple[str, ...], output: str) -> None:
+    """Checks an experiment file and everything beside it that it names.
 
     EXPERIMENT is a file, a folder with an experiment.yaml, or the name of one in ./experiments.
 
@@ -32,14 +33,16 @@ def validate_command(path: str, overrides: tuple[str, ...], output: str) -> None
     from trainer.contract.exit_codes import ExitCode  # noqa: PLC0415
 
     try:
-        experiment = load_experiment(located(path) or path, overrides)
+        # Errors as data are asked for by programs, which get them in one form.
+        path = find_experiment(experiment) if output == "text" else located(experiment) or experiment
+        loaded = load_experiment(path, settings)
     except ExperimentErrors as error:
         if output == "json":
             click.echo(json.dumps([wrong.as_data() for wrong in error.errors], indent=2))
         else:
             say(str(error), err=True)
         click.get_current_context().exit(ExitCode.USAGE)
-    say("[]" if output == "json" else _summary(experiment))
+    say("[]" if output == "json" else _summary(loaded))
 
 
 def _summary(experiment: "Experiment") -> str:

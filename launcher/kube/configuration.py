@@ -75,6 +75,10 @@ def _from_kubeconfig(
     paths: str, context: str | None, configuration: Configuration
 ) -> tuple[str, tuple[tuple[str, str], ...]]:
     merged = KubeConfigMerger(paths).config
+    known = [str(each["name"]) for each in merged["contexts"].value]
+    if context is not None and context not in known:
+        hint = f"Its contexts: {', '.join(sorted(known))}"
+        raise NoClusterError("use the kubeconfig", f"{paths} has no context {context!r}", hint)
     loader = KubeConfigLoader(config_dict=merged, active_context=context)
     loader.load_and_set(configuration)
     current = loader.current_context["context"]

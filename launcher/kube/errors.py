@@ -48,7 +48,10 @@ class NoClusterError(KubeError):
     """There is no usable kubeconfig, so it isn't known which cluster is meant."""
 
     exit_code = ExitCode.USAGE
-    hint = "Set KUBECONFIG, or make `kubectl get nodes` work first; --context picks one of several clusters."
+    hint = (
+        "Set KUBECONFIG, or make `kubectl get nodes` work first; --context picks one of several clusters. "
+        "`perdure run` needs none."
+    )
 
 
 class UnreachableError(KubeError):

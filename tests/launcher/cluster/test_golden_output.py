@@ -1,160 +1,192 @@
 """What each verb prints in a pipe, as a user reads it, kept in golden/: a change of it shows in a diff.
 
-`PERDURE_WRITE_GOLDEN=1 pytest tests/launcher/cluster/test_golden_output.py` writes the files anew.
+`make golden` writes the files anew. A line of standard error begins with `2>` in them.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import time
+import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import pytest
 
-from launcher.__main__ import run
-from launcher.submission import submit
+from launcher.__main__ import perdure, run
+from tests.launcher.cluster import scenes
 from tests.launcher.cluster.fake_cluster import FakeCluster
-from tests.launcher.cluster.samples import EXPERIMENT, JOBS, RUN, last_word, plan, pod_of, trains
+from tests.launcher.cluster.golden_text import GOLDEN, compare, newcomers_folder, steady
+from tests.launcher.cluster.samples import RUN
 from tests.launcher.cluster.served_cluster import answer
 from tests.launcher.kube.api_server import ApiServer
-from trainer.contract.progress import Best
-
-GOLDEN = Path(__file__).parent / "golden"
-WRITES = bool(os.environ.get("PERDURE_WRITE_GOLDEN"))
-BEST = (Best("val_loss", 0.0725, 59), Best("val_accuracy", 0.983, 44))
-
-
-def one_run() -> FakeCluster:
-    """A run that was submitted a while ago, and trains."""
-    cluster = FakeCluster()
-    cluster.now = time.time() - 3 * 3600 - 120
-    submit(cluster, plan(), named=True)
-    for worker in range(2):
-        cluster.add_node(f"n{worker}")
-        cluster.add_pod(RUN, worker)
-    trains(cluster, 3, 7, best=BEST[:1], phase="training", metrics={"val_loss": 0.25})
-    return cluster
-
-
-def ended(code: int, **more: object) -> Callable[[FakeCluster], None]:
-    def change(cluster: FakeCluster) -> None:
-        cluster.end_pod(pod_of(cluster, 0), code, last_word(code, best=BEST, **more))
-        for worker in range(2):
-            cluster.finish_job(RUN, worker, "Failed" if code else "Complete")
-
-    return change
-
-
-def stopped(cluster: FakeCluster) -> None:
-    for worker in range(2):
-        cluster.remove_pod(pod_of(cluster, worker))
-
-
-def unschedulable(cluster: FakeCluster) -> None:
-    pod = pod_of(cluster, 1)
-    message = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: 0/2 nodes are available."
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-    cluster.set_pod(pod, phase="Pending", state={}, conditions=(condition,))
-    cluster.objects["Pod", pod]["spec"] = {}
-    cluster.add_event("Pod", pod, "FailedScheduling", message)
-
-
-def over_quota(cluster: FakeCluster) -> None:
-    stopped(cluster)
-    cluster.logs.clear()
-    refused = "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4"
-    for job in JOBS:
-        cluster.add_event("Job", job, "FailedCreate", f'Error creating: pods "x" is forbidden: {refused}')
-
-
-def speaking(cluster: FakeCluster) -> None:
-    cluster.logs = {
-        pod_of(cluster, 0): [
-            "2027-01-15T08:00:01Z attempt 1 started",
-            "2027-01-15T08:00:03Z epoch 1/80  loss 2.1",
-        ],
-        pod_of(cluster, 1): ["2027-01-15T08:00:02Z linked to mine-leader:7460"],
-    }
-
-
-def blind(cluster: FakeCluster) -> None:
-    cluster.denied = {("list", "pods"), ("list", "events")}
 
 
 @dataclass(frozen=True)
 class Case:
+    """A command, and what it meets.
+
+    Attributes:
+        name: That of the golden file.
+        words: The command line.
+        change: What has become of the run.
+        code: The exit code.
+        lines: So many lines of the output are kept; what it is in full, other tests tell.
+    """
+
     name: str
     words: tuple[str, ...]
     change: Callable[[FakeCluster], None] = lambda _: None
     code: int = 0
+    lines: int | None = None
 
 
-TRACEBACK = "Traceback (most recent call last):\n  File model.py, line 3\nNameError: name 'x' is not defined"
-SUBMIT = ("submit", str(EXPERIMENT), "--image", "image:1", "--run")
-FINISHED = ended(0, weights_digest="68e09afa", stopped_by="early_stopping", reason="val_loss did not improve")
-FAILED = ended(70, reason="NameError: name 'x' is not defined (model.py, line 3)", traceback=TRACEBACK)
+SUBMIT = ("submit", "digits", "--image", "image:1", "--run")
+SHORT = ("--set", "training.epochs=5")
 CASES = (
+    Case("validate", ("validate", "digits")),
+    Case("validate-wrong", ("validate", "digits", "--set", "training.epochs=0"), code=64),
+    Case("validate-json", ("validate", "digits", "--set", "training.epochs=0", "-o", "json"), code=64),
+    Case("schema", ("schema",), lines=8),
+    Case("render", ("render", "digits", "--run", "other", "--image", "image:1"), lines=12),
+    Case("doctor", ("doctor", "digits")),
+    Case("doctor-warning", ("doctor", "digits", *SHORT)),
+    Case("doctor-ignored", ("doctor", "digits", *SHORT, "--ignore", "patience-too-long=a try")),
+    Case("doctor-cluster", ("doctor",)),
+    Case("doctor-json", ("doctor", "digits", *SHORT, "-o", "json")),
     Case("submit", (*SUBMIT, "other")),
+    Case("submit-again", (*SUBMIT, RUN)),
     Case("submit-dry-run", (*SUBMIT, "other", "--dry-run", "client")),
-    Case("submit-of-another", (*SUBMIT, RUN, "--set", "training.epochs=5"), code=78),
+    Case("submit-of-another", (*SUBMIT, RUN, *SHORT), code=78),
+    Case("submit-refused", (*SUBMIT, "other"), scenes.powerless, code=77),
     Case("list", ("list",)),
-    Case("list-everywhere", ("list", "-A"), FINISHED),
+    Case("list-everywhere", ("list", "-A"), scenes.FINISHED),
+    Case("list-empty", ("list",), scenes.gone),
+    Case("list-json", ("list", "-o", "json"), scenes.FINISHED),
+    Case("list-name", ("list", "-o", "name")),
     Case("status-running", ("status", RUN)),
-    Case("status-unschedulable", ("status", RUN), unschedulable),
-    Case("status-quota", ("status", RUN), over_quota),
-    Case("status-back-off", ("status", RUN), stopped),
-    Case("status-succeeded", ("status", RUN), FINISHED),
-    Case("status-failed", ("status", RUN), FAILED),
-    Case("status-blind", ("status", RUN), blind),
-    Case("status-yaml", ("status", RUN, "-o", "yaml"), unschedulable),
-    Case("logs", ("logs", RUN), speaking),
-    Case("watch", ("watch", RUN), FINISHED),
-    Case("wait-failed", ("wait", RUN), FAILED, 70),
-    Case("stop", ("stop", RUN), stopped),
+    Case("status-unschedulable", ("status", RUN), scenes.unschedulable),
+    Case("status-quota", ("status", RUN), scenes.over_quota),
+    Case("status-back-off", ("status", RUN), scenes.stopped),
+    Case("status-succeeded", ("status", RUN), scenes.FINISHED),
+    Case("status-failed", ("status", RUN), scenes.FAILED),
+    Case("status-blind", ("status", RUN), scenes.blind),
+    Case("status-yaml", ("status", RUN, "-o", "yaml"), scenes.unschedulable),
+    Case("status-name", ("status", "digits", "-o", "name")),
+    Case("logs", ("logs", RUN), scenes.speaking),
+    Case("logs-of-experiment", ("logs", "digits", "--worker", "1"), scenes.speaking),
+    Case("watch", ("watch", RUN), scenes.FINISHED),
+    Case("wait-succeeded", ("wait", "digits"), scenes.FINISHED),
+    Case("wait-failed", ("wait", RUN), scenes.FAILED, 70),
+    Case("wait-timeout", ("wait", RUN, "--timeout", "0"), code=75),
+    Case("stop", ("stop", RUN), scenes.stopped),
+    Case("stop-finished", ("stop", RUN), scenes.FINISHED),
     Case("resume", ("resume", RUN)),
-    Case("diff", ("diff", str(EXPERIMENT), "--image", "image:1", "--set", "training.epochs=5"), code=1),
-    Case("prune", ("prune", "--older-than", "1h"), FINISHED),
-    Case("prune-yes", ("prune", "--older-than", "1h", "--yes"), FINISHED),
-    Case("delete", ("delete", RUN)),
-    Case("no-such-run", ("status", "yours"), code=64),
+    Case("resume-finished", ("resume", RUN), scenes.FINISHED),
+    Case("diff", ("diff", "digits", "--image", "image:1", *SHORT), code=1),
+    Case("diff-same", ("diff", "digits", "--image", "image:1")),
+    Case("prune", ("prune", "--older-than", "1h"), scenes.FINISHED),
+    Case("prune-yes", ("prune", "--older-than", "1h", "--yes"), scenes.FINISHED),
+    Case("prune-nothing", ("prune",)),
+    Case("delete", ("delete", RUN), scenes.stopped),
+    Case("completion", ("completion", "bash"), lines=4),
 )
+VERBS = perdure.list_commands(click.Context(perdure))
+HELP = tuple(Case(f"help/{verb or 'perdure'}", (*filter(None, [verb]), "--help")) for verb in ("", *VERBS))
+MISTAKES = {
+    "perdure": ("stats", "--versio"),
+    "run": ("run", "run nothing", "run digits --workers 7", "run digits --set training.epoch=5"),
+    "validate": ("validate", "validate nothing"),
+    "render": ("render", "render nothing", "render digits --kube-version 1.20", "render digits --run Mine"),
+    "doctor": ("doctor nothing", "doctor --offline", "doctor digits --ignore a=b"),
+    "schema": ("schema digits",),
+    "submit": ("submit", "submit nothing", "submit digits --dry-run", "submit digits --context none"),
+    "list": ("list -o wide", "list --context none"),
+    "status": ("status", "status nothing"),
+    "watch": ("watch", "watch nothing"),
+    "wait": ("wait", "wait nothing", "wait mine --timeout soon"),
+    "logs": ("logs", "logs nothing", "logs mine --since x", "logs mine --tail -1"),
+    "diff": ("diff", "diff nothing", "diff digits --run nothing"),
+    "stop": ("stop", "stop nothing", "stop digits"),
+    "resume": ("resume", "resume nothing"),
+    "delete": ("delete", "delete nothing", "delete mine --run-directory other", "delete a --run-directory a"),
+    "prune": ("prune --older-than soon", "prune --keep -1"),
+    "completion": ("completion", "completion tcsh"),
+}  # fmt: skip
+NO_CLUSTER = (
+    "doctor", "submit digits", "list", "status mine", "watch mine", "wait mine", "logs mine", "diff digits",
+    "stop mine", "resume mine", "delete mine", "prune",
+)  # fmt: skip
+
+
+@dataclass
+class Pipe:
+    """Types commands in the folder of a newcomer, and keeps what they print."""
+
+    server: ApiServer
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+    told: list[str] = field(default_factory=list)
+
+    def type(self, case: Case) -> None:
+        cluster = scenes.one_run()
+        case.change(cluster)
+        self.server.answer = lambda request: answer(cluster, request)
+        code = run(case.words)
+        told = self.capsys.readouterr()
+        assert code == case.code, told
+        out = told.out.splitlines(keepends=True)
+        kept = out if case.lines is None or len(out) <= case.lines else [*out[: case.lines], "…\n"]
+        err = [f"2> {line}" for line in told.err.splitlines(keepends=True)]
+        self.told += [f"$ {shlex.join(('perdure', *case.words))}\n", *kept, *err, f"exit code {code:d}\n"]
+
+    def compare(self, name: str) -> None:
+        compare(name, steady("".join(self.told), self.folder))
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
-    with ApiServer().running() as running:
-        monkeypatch.setenv("KUBECONFIG", str(running.kubeconfig(tmp_path / "config")))
-        monkeypatch.chdir(tmp_path)
-        yield running
+def pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Pipe]:
+    with ApiServer().running() as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path / "config")))
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.chdir(newcomers_folder(tmp_path))
+        yield Pipe(server, tmp_path, capsys)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_output(case: Case, server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
-    cluster = one_run()
-    case.change(cluster)
-    if case.name == "delete":
-        stopped(cluster)
-    server.answer = lambda request: answer(cluster, request)
-    code = run(case.words)
-    told = capsys.readouterr()
-    assert code == case.code, told
-    text = _steady(f"$ perdure {' '.join(case.words)}\n{told.out}{told.err}exit code {code:d}\n")
-    file = GOLDEN / f"{case.name}.txt"
-    if WRITES:
-        file.write_text(text)
-    assert text == file.read_text()
+@pytest.mark.parametrize("case", [*CASES, *HELP], ids=lambda case: case.name)
+def test_output(case: Case, pipe: Pipe) -> None:
+    pipe.type(case)
+    pipe.compare(case.name)
+
+
+@pytest.mark.parametrize("verb", MISTAKES)
+def test_mistakes(verb: str, pipe: Pipe) -> None:
+    for line in MISTAKES[verb]:
+        pipe.type(Case("", tuple(line.split()), code=64))
+    pipe.compare(f"mistakes/{verb}")
+
+
+def test_without_a_cluster(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(pipe.folder / "none"))
+    for line in NO_CLUSTER:
+        pipe.type(Case("", tuple(line.split()), code=64))
+    pipe.compare("mistakes/no-cluster")
+
+
+def test_every_verb_has_its_texts() -> None:
+    assert {case.words[0] for case in CASES} == set(VERBS) - {"run"}
+    assert set(MISTAKES) == {*VERBS, "perdure"}
 
 
 def test_every_file_has_its_case() -> None:
-    assert {file.stem for file in GOLDEN.glob("*.txt")} == {case.name for case in CASES}
-
-
-def _steady(text: str) -> str:
-    """Without what differs from one run of the tests to the next."""
-    text = text.replace(str(EXPERIMENT), "experiments/digits")
-    text = re.sub(r"\d\d:\d\d:\d\d UTC", "12:00:00 UTC", text)
-    text = re.sub(r"(?m)^(\s+time:) [0-9.]+$", r"\1 0", text)
-    return re.sub(r"(?m)(^|  | )\S*/perdure (?=\w)", r"\1perdure ", text)
+    known = {case.name for case in (*CASES, *HELP)} | {
+        f"mistakes/{name}" for name in (*MISTAKES, "no-cluster")
+    }
+    found = {
+        str(file.relative_to(GOLDEN).with_suffix(""))
+        for folder in (".", "help", "mistakes")
+        for file in (GOLDEN / folder).glob("*.txt")
+    }
+    assert found == known

@@ -42,7 +42,7 @@ def test_a_run_that_trains_tells_no_place() -> None:
     found = one(submitted())
     assert (found.state, found.reason, found.epoch, found.restarts) == (State.RUNNING, None, None, None)
     assert table([found], START + 90, namespaces=False).splitlines() == [
-        "name  experiment  state    epoch  step  best  restarts  age",
+        "run   experiment  state    epoch  step  best  restarts  age",
         "mine  digits      running  -      -     -     -         90s",
     ]
 

@@ -64,7 +64,7 @@ def verbs(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> Verbs:
 def test_submit_tells_the_name_and_what_is_needed_next(empty: Verbs) -> None:
     told = empty(*SUBMIT, "--run", RUN, "-n", "team")
     assert told.startswith("run mine was submitted to namespace team\n")
-    for verb in ("logs -f", "status", "wait"):
+    for verb in ("status", "watch", "logs -f", "wait"):
         assert f"perdure {verb} mine -n team\n" in told
     assert empty.cluster.names_of("Job") == JOBS
     assert "nothing to do" in empty(*SUBMIT, "--run", RUN)
@@ -137,7 +137,7 @@ def test_wait_shows_a_failure_with_its_traceback(verbs: Verbs) -> None:
 
 def test_wait_ends_when_its_time_is_over(verbs: Verbs) -> None:
     told = verbs("wait", RUN, "--timeout", "0", code=75)
-    assert told == "running\nrun mine has not ended after 0 s; it goes on\n"
+    assert told == "run mine: running\nrun mine has not ended after 0 s; it goes on\n"
 
 
 def test_stop_and_resume(verbs: Verbs) -> None:
@@ -222,14 +222,14 @@ def test_diff_of_a_run_that_is_not_there(empty: Verbs) -> None:
 
 def test_list_in_every_form(verbs: Verbs) -> None:
     assert verbs("list").startswith(
-        "name  experiment  state    epoch  step  best  restarts  age\nmine  digits "
+        "run   experiment  state    epoch  step  best  restarts  age\nmine  digits "
     )
-    assert verbs("list", "-A").startswith("namespace  name  experiment")
+    assert verbs("list", "-A").startswith("namespace  run   experiment")
     assert verbs("list", "digits", "-o", "name") == "mine\n"
     (found,) = json.loads(verbs("list", "-o", "json"))["runs"]
     assert (found["run"], found["state"], found["epoch"]) == (RUN, "running", None)
     assert "runs:\n- run: mine\n" in verbs("list", "-o", "yaml")
-    assert verbs("list", "other") == "there is no run of experiment other in namespace team\n"
+    assert verbs("list", "other").startswith("there is no run of experiment other in namespace team; -A ")
     assert verbs("list", "other", "-o", "name") == ""
 
 
