@@ -54,7 +54,7 @@ class RunChangedError(Exception):
 
 
 class BeingDeletedError(Exception):
-    """A run of this name is just being deleted."""
+    """A run of this name is just being deleted, or was deleted while it was made."""
 
 
 class RefusedError(KubeError):
@@ -106,7 +106,9 @@ def submit(kube: Kube, plan: RunPlan, *, named: bool, dry_run: bool = False) -> 
     if not named and (found := _unfinished(kube, plan)) is not None:
         plan = replace(plan, name=found)
     there = objects_of(kube, plan.name)
-    before = there.get((CONFIG_MAP.name, naming.config_map_name(plan.name)))
+    if _has_remains(there, plan.name):
+        raise BeingDeletedError(plan.name)
+    before = _config_map(there, plan.name)
     if before is not None:
         _check_same(kube, before, plan)
         if is_complete(there, plan.name):
@@ -115,6 +117,7 @@ def submit(kube: Kube, plan: RunPlan, *, named: bool, dry_run: bool = False) -> 
     _check(kube, _missing(kube, manifests, there))
     if not dry_run:
         make(kube, plan.name, manifests, there)
+        _check_kept(kube, plan)
     return Submission(plan, Submitted.NEW if before is None else Submitted.COMPLETED)
 
 
@@ -132,8 +135,9 @@ def complete(kube: Kube, plan: RunPlan, workers: Sequence[int]) -> list[Object]:
     allowed = {naming.job_name(plan.name, worker) for worker in workers}
     manifests = render(plan, kube.version())
     there = objects_of(kube, plan.name)
-    if (CONFIG_MAP.name, naming.config_map_name(plan.name)) not in there:
-        return []  # Deleted meanwhile: what is made now would have no owner.
+    owner = _config_map(there, plan.name)
+    if owner is None or "deletionTimestamp" in owner["metadata"] or _digest(owner) != plan.digest:
+        return []  # Deleted meanwhile, and perhaps submitted anew, made of something else.
     wanted = [
         each for each in manifests
         if kind_of(each) != JOB or _key(each) in there or each["metadata"]["name"] in allowed
@@ -164,8 +168,8 @@ def make(
         found = there.get(_key(manifest))
         if found is None:
             return kube.apply(owned(manifest, owner), naming.APPLY_MANAGER)
-        if not found["metadata"].get("ownerReferences"):
-            # Made by kubectl, from what `render` gave.
+        if not _owners(found):
+            # Made by kubectl, from what `render` gave. One of an earlier run of this name goes with that run.
             kube.apply(part_of(found, _owned_by(owner)), naming.OWNER_MANAGER)
         return None
 
@@ -190,16 +194,47 @@ def objects_of(kube: Kube, run: str) -> dict[_Key, Object]:
 
 def is_complete(there: Mapping[_Key, Object], run: str) -> bool:
     """Whether a submit of the run has come to its end."""
-    chief = there.get((JOB.name, naming.job_name(run, 0)))
-    return chief is not None and bool(chief["metadata"].get("ownerReferences"))
+    chief, owner = there.get((JOB.name, naming.job_name(run, 0))), _config_map(there, run)
+    return chief is not None and owner is not None and owner["metadata"]["uid"] in _owners(chief)
+
+
+def _config_map(there: Mapping[_Key, Object], run: str) -> Object | None:
+    return there.get((CONFIG_MAP.name, naming.config_map_name(run)))
+
+
+def _owners(found: Object) -> set[str]:
+    return {each["uid"] for each in found["metadata"].get("ownerReferences") or ()}
+
+
+def _digest(config_map: Object) -> str:
+    return str((config_map["metadata"].get("annotations") or {}).get(naming.DIGEST, ""))
+
+
+def _has_remains(there: Mapping[_Key, Object], run: str) -> bool:
+    """Whether something is there of an earlier run of the name, which the cluster has still to delete."""
+    owner = _config_map(there, run)
+    uid = owner["metadata"]["uid"] if owner is not None else None
+    return any(
+        "deletionTimestamp" in each["metadata"] or (_owners(each) and uid not in _owners(each))
+        for each in there.values()
+    )
+
+
+def _check_kept(kube: Kube, plan: RunPlan) -> None:
+    """Checks that nobody deleted the run while it was made: what was made then has an owner that is gone."""
+    try:
+        found = kube.get(CONFIG_MAP, naming.config_map_name(plan.name), whole=False)
+    except NotFoundError as error:
+        raise BeingDeletedError(plan.name) from error
+    if "deletionTimestamp" in found["metadata"] or _digest(found) != plan.digest:
+        raise BeingDeletedError(plan.name)
 
 
 def _unfinished(kube: Kube, plan: RunPlan) -> str | None:
     """Name of the newest run of the same thing whose submit was broken off."""
     for each in reversed(runs_of(kube, plan.experiment.name)):
         metadata = each["metadata"]
-        same = (metadata.get("annotations") or {}).get(naming.DIGEST) == plan.digest
-        if same and "deletionTimestamp" not in metadata:
+        if _digest(each) == plan.digest and "deletionTimestamp" not in metadata:
             run = str(metadata["name"])
             if not is_complete(objects_of(kube, run), run):
                 return run
@@ -207,12 +242,8 @@ def _unfinished(kube: Kube, plan: RunPlan) -> str | None:
 
 
 def _check_same(kube: Kube, before: Object, plan: RunPlan) -> None:
-    metadata = before["metadata"]
-    if "deletionTimestamp" in metadata:
-        raise BeingDeletedError(plan.name)
-    if (metadata.get("annotations") or {}).get(naming.DIGEST) == plan.digest:
-        return
-    raise RunChangedError(plan.name, plan_changes(read_plan(kube, plan.name), plan))
+    if _digest(before) != plan.digest:
+        raise RunChangedError(plan.name, plan_changes(read_plan(kube, plan.name), plan))
 
 
 def _missing(

@@ -21,8 +21,9 @@ def render_command(*, namespace: str | None, kube_version: str | None, **typed: 
     """Prints the Kubernetes objects of a run of EXPERIMENT.
 
     EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments. Nothing is sent: the
-    output is byte for byte what `perdure submit` would send, but for the namespace of a kubeconfig, which is
-    not looked at. `kubectl apply --server-side` takes it.
+    output is what `perdure submit` would send, but for the namespace of a kubeconfig, which is not looked at,
+    and for the owner of all, the ConfigMap, once that is there. `kubectl apply --server-side` takes it, and
+    `perdure wait` adds the owner.
     """
     from launcher.manifests import render, to_yaml  # noqa: PLC0415
 

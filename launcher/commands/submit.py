@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from launcher.submission import RefusedError, RunChangedError, Submission
 
 _HELP_ACCEPT = "Where a run of that name has another experiment: stop it, delete its objects and submit anew."
-_HELP_DRY_RUN = "Send nothing (client), or have the server check everything and store nothing (server)."
+_HELP_DRY_RUN = (
+    "Send nothing (client), or have the server check all, of the Jobs two, and store nothing (server)."
+)
 _HELP_WAIT = "Then wait for the run's end, as `perdure wait` does, and heal it meanwhile."
 
 

@@ -1,4 +1,4 @@
-"""Objects as YAML: what `render` prints is byte for byte what `submit` sends.
+"""Objects as YAML, as `render` prints and `submit` sends them.
 
 YAML 1.1 and 1.2 read the same from it: what only one of them takes for a number, a truth value or a date is
 quoted. Long texts, such as the experiment's code, stay readable as literal blocks.

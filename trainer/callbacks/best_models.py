@@ -1,6 +1,7 @@
 """Stores the best models by a metric, each under a name of its own."""
 # ruff: noqa: ARG002  # Keras fixes what the hooks are given
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -67,8 +68,6 @@ class BestModels(MonitoringCallback):
         self._lock = threading.Lock()
         self._kept: tuple[Version, ...] = ()
         self._pending: dict[Version, Weights] = {}
-        # Held while what a killed attempt left is swept, so that no write begins before that has ended.
-        self._sweeping = threading.Lock()
         self._is_swept = False
 
     @property
@@ -150,7 +149,6 @@ class BestModels(MonitoringCallback):
 
     def _write_pending(self) -> None:
         """Writes what is kept and not stored, best first, then prunes; on the writer's thread."""
-        self._sweep()
         shadow = self._shadow
         while shadow is not None:
             with self._lock:
@@ -162,7 +160,6 @@ class BestModels(MonitoringCallback):
         self._prune()
 
     def _write_live(self) -> None:
-        self._sweep()
         for version in list(self._pending):
             self._put(version, lambda path: save_model(self.model, path))
 
@@ -185,13 +182,11 @@ class BestModels(MonitoringCallback):
         stored = [name for name in self._store.list(self.url) if is_best_name(name)]
         for name in to_prune(stored, kept, landed):
             self._store.delete(f"{self.url}/{name}")
-
-    def _sweep(self) -> None:
-        """Once a training and before its first write: this process is the only writer here."""
-        with self._sweeping:
-            if not self._is_swept:
+        if not self._is_swept:
+            # What a killed attempt left half written; it costs space and nothing else, so one try is enough.
+            self._is_swept = True
+            with contextlib.suppress(StorageError):
                 self._store.sweep(self.url)
-                self._is_swept = True
 
     def _name(self, version: Version) -> str:
         return best_name(version.epoch + 1, version.value, self.suffix)

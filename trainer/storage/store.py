@@ -19,6 +19,8 @@ from trainer.storage.errors import UnsupportedStoreError, translate
 Buffer = bytes | memoryview
 
 _TEMPORARY_PREFIX = ".perdure-"
+_OURS = f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex[:8]}-"
+"""Begins the names of what this very process is writing."""
 _TEMPORARY_SUFFIX = ".tmp"
 
 
@@ -66,7 +68,7 @@ class Store(Protocol):
     def sweep(self, url: str) -> None:
         """Deletes what killed writers left half written directly below the prefix; no listing shows it.
 
-        Only for the one writer below that prefix: what another is writing would go too.
+        Not where another process writes: what it is writing would go too.
         """
 
 
@@ -156,7 +158,7 @@ class FsspecStore:
     def sweep(self, url: str) -> None:
         """See `Store.sweep`."""
         for path in self._directly_below(url):
-            if _is_temporary(path):
+            if _is_temporary(path) and not path.rsplit("/", 1)[-1].startswith(_OURS):
                 self.delete(path)
 
     def _directly_below(self, url: str) -> Iterable[str]:
@@ -220,7 +222,7 @@ def _write_temporary(path: str, pieces: Iterable[Buffer]) -> str:
     Its name shows nothing of the object's, so that no reader that goes by names takes it for one.
     """
     directory = os.path.dirname(path)
-    temporary = os.path.join(directory, f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}{_TEMPORARY_SUFFIX}")
+    temporary = os.path.join(directory, f"{_OURS}{uuid.uuid4().hex}{_TEMPORARY_SUFFIX}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileNotFoundError:

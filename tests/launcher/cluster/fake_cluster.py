@@ -7,10 +7,12 @@ no controllers: tests say when a pod comes and goes.
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from launcher import naming
 from launcher.kube import (
@@ -32,6 +34,20 @@ from launcher.manifests import KubeVersion
 START = 1_800_000_000.0
 
 
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+def _one_at_a_time(call: _Call) -> _Call:
+    """Several threads may call, as they may a server."""
+
+    @functools.wraps(call)
+    def locked(self: FakeCluster, *arguments: Any, **more: Any) -> Any:
+        with self.lock:
+            return call(self, *arguments, **more)
+
+    return cast(_Call, locked)
+
+
 class Killed(BaseException):
     """The process that calls was killed."""
 
@@ -44,6 +60,7 @@ class FakeCluster:
     namespace = "team"
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
         self.now = START
         self.objects: dict[tuple[str, str], Object] = {}
         self.calls: list[tuple[str, str, str]] = []
@@ -69,6 +86,7 @@ class FakeCluster:
     def version(self) -> KubeVersion:
         return KubeVersion(1, 37)
 
+    @_one_at_a_time
     def apply(
         self, manifest: Mapping[str, Any], manager: str, *, dry_run: bool = False, force: bool = False
     ) -> Object:
@@ -102,6 +120,7 @@ class FakeCluster:
             raise NotFoundError(f"read {kind.name}/{name}", "not found")
         return copy.deepcopy(known[kind.name, name])
 
+    @_one_at_a_time
     def list(
         self,
         kind: Kind,
@@ -127,6 +146,7 @@ class FakeCluster:
         )
         return copy.deepcopy(kept)
 
+    @_one_at_a_time
     def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:
         self._write("delete", kind.name, name)
         found = self.objects.get((kind.name, name))

@@ -170,6 +170,42 @@ def test_a_run_that_is_being_deleted_is_not_completed() -> None:
     assert submit(cluster, plan(name="other"), named=False).plan.name == "other"
 
 
+@pytest.mark.parametrize("with_config_map", [False, True])
+def test_what_the_cluster_has_still_to_delete_of_an_earlier_run_is_not_taken_for_this_one(
+    with_config_map: bool,
+) -> None:
+    cluster = submitted()
+    config_map = cluster.objects["ConfigMap", RUN]
+    if with_config_map:
+        config_map["metadata"]["uid"] = "another"
+    else:
+        del cluster.objects["ConfigMap", RUN]
+    assert not is_complete(objects_of(cluster, RUN), RUN)
+    with pytest.raises(BeingDeletedError):
+        submit(cluster, plan(), named=True)
+    assert cluster.writes() == []
+
+
+def test_a_run_that_is_deleted_while_it_is_made_is_not_told_as_made() -> None:
+    class Deleting(FakeCluster):
+        def apply(self, manifest, manager, **more):  # type: ignore[no-untyped-def]
+            if manifest["metadata"]["name"] == JOBS[0] and not more.get("dry_run"):
+                self.objects.pop(("ConfigMap", RUN))
+            return super().apply(manifest, manager, **more)
+
+    with pytest.raises(BeingDeletedError):
+        submit(Deleting(), plan(), named=True)
+
+
+def test_nothing_is_completed_of_another_run_that_took_the_name() -> None:
+    cluster = submitted()
+    del cluster.objects["Job", JOBS[1]]
+    assert complete(cluster, replace(plan(), digest="old"), [1]) == []
+    cluster.objects["ConfigMap", RUN]["metadata"]["deletionTimestamp"] = "2027-01-15T08:00:00Z"
+    assert complete(cluster, plan(), [1]) == []
+    assert cluster.writes() == []
+
+
 def test_a_claim_that_exists_is_left_as_it_is() -> None:
     cluster = FakeCluster()
     claim = {

@@ -26,3 +26,18 @@ def test_after_an_error_none_begins_and_the_first_in_order_is_raised() -> None:
     with pytest.raises(ValueError, match=r"^0$"):
         in_parallel(call, range(50 * AT_ONCE))
     assert len(begun) < 50 * AT_ONCE
+
+
+def test_the_first_error_stops_the_rest_while_an_earlier_call_is_under_way() -> None:
+    failed, begun = threading.Event(), []
+
+    def call(item: int) -> None:
+        begun.append(item)
+        if item == 1:
+            failed.set()
+            raise ValueError(item)
+        assert failed.wait(timeout=30)
+
+    with pytest.raises(ValueError, match=r"^1$"):
+        in_parallel(call, range(1000 * AT_ONCE))
+    assert len(begun) < 1000 * AT_ONCE

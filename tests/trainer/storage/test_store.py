@@ -115,6 +115,18 @@ def test_a_sweep_takes_what_killed_writers_left_and_nothing_else(root, tmp_path)
         assert os.listdir(tmp_path / "runs/a/below") == [".perdure-1.tmp"]
 
 
+def test_a_sweep_leaves_what_this_process_is_writing(tmp_path, monkeypatch):
+    store, replace = open_store(str(tmp_path)), os.replace
+
+    def sweep_then_replace(old, new):
+        store.sweep(str(tmp_path))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", sweep_then_replace)
+    store.put(f"{tmp_path}/a", b"whole")
+    assert store.get(f"{tmp_path}/a") == b"whole"
+
+
 def test_only_objects_exist(root):
     store = open_store(root)
     store.put(f"{root}/a/c", b"")
