@@ -157,11 +157,11 @@ def _runs(pods: list[dict[str, Any]]) -> bool:
 
 def test_a_group_that_is_incomplete_says_who_is_missing(team: Team) -> None:
     run = team.submit("apart", "--set", "training.epochs=10000")
-    # Nobody finds worker 0 any more.
+    # A link that stands would go on, so that it has to stand before nobody finds worker 0 any more.
+    run.trains(epoch=1)
     patch = json.dumps({"spec": {"selector": {"perdure.dev/worker": "nobody"}}})
     team.user.run("patch", "service", f"{run.name}-leader", f"--patch={patch}")
-    if run.status()["state"] == "running":
-        team.user.run("delete", "pod", run.pod_name(1), seconds=150)
+    team.user.run("delete", "pod", run.pod_name(1), seconds=150)
     line = told(run, Reason.GROUP_INCOMPLETE)
     assert "waiting for worker 1" in line
 
