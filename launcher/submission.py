@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from launcher import naming
+from launcher import naming, raw_objects
 from launcher.experiment_changes import Change
 from launcher.kube import (
     CLAIM,
@@ -136,7 +136,7 @@ def complete(kube: Kube, plan: RunPlan, workers: Sequence[int]) -> list[Object]:
     manifests = render(plan, kube.version())
     there = objects_of(kube, plan.name)
     owner = _config_map(there, plan.name)
-    if owner is None or "deletionTimestamp" in owner["metadata"] or _digest(owner) != plan.digest:
+    if owner is None or not _is_of(owner, plan):
         return []  # Deleted meanwhile, and perhaps submitted anew, made of something else.
     wanted = [
         each for each in manifests
@@ -206,8 +206,10 @@ def _owners(found: Object) -> set[str]:
     return {each["uid"] for each in found["metadata"].get("ownerReferences") or ()}
 
 
-def _digest(config_map: Object) -> str:
-    return str((config_map["metadata"].get("annotations") or {}).get(naming.DIGEST, ""))
+def _is_of(config_map: Object, plan: RunPlan) -> bool:
+    """Whether it is that of a run of this very plan, and nobody is deleting it."""
+    found = raw_objects.owner(config_map)
+    return found.digest == plan.digest and not found.deleting
 
 
 def _has_remains(there: Mapping[_Key, Object], run: str) -> bool:
@@ -226,23 +228,22 @@ def _check_kept(kube: Kube, plan: RunPlan) -> None:
         found = kube.get(CONFIG_MAP, naming.config_map_name(plan.name), whole=False)
     except NotFoundError as error:
         raise BeingDeletedError(plan.name) from error
-    if "deletionTimestamp" in found["metadata"] or _digest(found) != plan.digest:
+    if not _is_of(found, plan):
         raise BeingDeletedError(plan.name)
 
 
 def _unfinished(kube: Kube, plan: RunPlan) -> str | None:
     """Name of the newest run of the same thing whose submit was broken off."""
     for each in reversed(runs_of(kube, plan.experiment.name)):
-        metadata = each["metadata"]
-        if _digest(each) == plan.digest and "deletionTimestamp" not in metadata:
-            run = str(metadata["name"])
+        if _is_of(each, plan):
+            run = str(each["metadata"]["name"])
             if not is_complete(objects_of(kube, run), run):
                 return run
     return None
 
 
 def _check_same(kube: Kube, before: Object, plan: RunPlan) -> None:
-    if _digest(before) != plan.digest:
+    if raw_objects.owner(before).digest != plan.digest:
         raise RunChangedError(plan.name, plan_changes(read_plan(kube, plan.name), plan))
 
 
