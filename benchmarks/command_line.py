@@ -1,13 +1,10 @@
 """The command line: wall time of `--help` and `validate` beside a Python that does nothing."""
 
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
 from functools import partial
 
 from benchmarks.comparison import Comparison, alternating
-from benchmarks.processes import ROOT
+from benchmarks.processes import output, seconds
 
 _COMMANDS = (
     ("`perdure --help`", ("-m", "launcher", "--help"), 0.2),
@@ -20,21 +17,15 @@ def measure(pairs: int) -> tuple[list[Comparison], list[str]]:
     """The comparisons, and what importing the launcher loads."""
     found = []
     for name, arguments, limit in _COMMANDS:
-        _seconds(arguments)  # compiles what has never been imported
-        timings = list(alternating(pairs, partial(_seconds, arguments), partial(_seconds, ("-c", "pass"))))
+        ours_once = partial(seconds, (sys.executable, *arguments))
+        ours_once()  # compiles what has never been imported
+        timings = list(alternating(pairs, ours_once, partial(seconds, (sys.executable, "-c", "pass"))))
         ours, theirs = zip(*timings, strict=True)
         found.append(Comparison(name, ours, "`python -c pass`", theirs, limit_seconds=limit))
     loaded = _loaded_by("import launcher, launcher.__main__")
     return found, [f"`import launcher` loads {', '.join(loaded) or 'none'} of {', '.join(_HEAVY)}."]
 
 
-def _seconds(arguments: Sequence[str]) -> float:
-    began = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True)
-    return time.perf_counter() - began
-
-
 def _loaded_by(statement: str) -> list[str]:
     code = f"{statement}; import sys; print(*[name for name in {_HEAVY!r} if name in sys.modules])"
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    return output(sys.executable, "-c", code).split()

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,25 @@ _DEADLINE_SECONDS = 3600.0
 
 class BenchmarkError(RuntimeError):
     """A process of a benchmark failed; the message holds its last words."""
+
+
+def output(*command: str) -> str:
+    """Runs a command in the repository's root, and returns what it printed.
+
+    Raises:
+        BenchmarkError: It failed.
+    """
+    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    if ended.returncode:
+        raise BenchmarkError(f"{' '.join(command)} failed: {ended.stdout[-1000:]}{ended.stderr[-3000:]}")
+    return ended.stdout
+
+
+def seconds(command: Sequence[str]) -> float:
+    """Wall time of a command, from its start to its end."""
+    began = time.perf_counter()
+    output(*command)
+    return time.perf_counter() - began
 
 
 def run_group(module: str, arguments: Sequence[str], workers: int = 1) -> list[Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.comparison import Comparison, alternating
-from benchmarks.processes import ROOT, BenchmarkError
+from benchmarks.processes import ROOT, BenchmarkError, output, seconds
 from launcher.cluster_plan import load_cluster_experiment, plan_cluster_run
 from launcher.kube import kind_of
 from launcher.kube.parallel import AT_ONCE
@@ -53,10 +53,10 @@ def measure_rendering(pairs: int) -> list[Comparison]:
     validate_command = _perdure("validate", *typed)
 
     def ours() -> float:
-        return _seconds(validate_command) + _seconds(render_command)
+        return seconds(validate_command) + seconds(render_command)
 
     ours()  # Compiles what has never been imported.
-    timings = alternating(pairs, ours, partial(_seconds, (sys.executable, "-c", "pass")))
+    timings = alternating(pairs, ours, partial(seconds, (sys.executable, "-c", "pass")))
     mine, theirs = zip(*timings, strict=True)
     figure = f"`perdure validate` and `perdure render`, {_WORKERS} workers"
     return [Comparison(figure, mine, "`python -c pass`", theirs, limit_seconds=_RENDER_SECONDS)]
@@ -64,11 +64,11 @@ def measure_rendering(pairs: int) -> list[Comparison]:
 
 def measure_cluster(pairs: int) -> dict[str, Any]:
     """What needs the cluster of the kubeconfig, in namespaces of its own that are deleted afterwards."""
-    version = json.loads(_output("kubectl", "version", "--output=json"))["serverVersion"]["gitVersion"]
+    version = json.loads(output("kubectl", "version", "--output=json"))["serverVersion"]["gitVersion"]
     found = [_submits(pairs)]
     rows = [("Verb", "Of", "Calls of the API", "Target")]
     with _namespace() as namespace:
-        _seconds(_submit(namespace))
+        seconds(_submit(namespace))
         _await_pods(namespace, _WORKERS)
         of = f"a run of {_WORKERS} workers with {_WORKERS} pods"
         status = ["status", "big", "--namespace", namespace]
@@ -100,7 +100,7 @@ def _submits(pairs: int) -> Comparison:
 
 def _submit_once() -> float:
     with _namespace() as namespace:
-        return _seconds(_submit(namespace))
+        return seconds(_submit(namespace))
 
 
 def _raw_once() -> float:
@@ -116,9 +116,9 @@ def _submit(namespace: str) -> list[str]:
 def _beside_kubectl(
     figure: str, arguments: Sequence[str], namespace: str, pairs: int, limit: float | None = None
 ) -> Comparison:
-    ours = partial(_seconds, _perdure(*arguments))
+    ours = partial(seconds, _perdure(*arguments))
     kubectl = ("kubectl", "get", "jobs,pods", f"--namespace={namespace}", "--output=json")
-    mine, theirs = zip(*alternating(pairs, ours, partial(_seconds, kubectl)), strict=True)
+    mine, theirs = zip(*alternating(pairs, ours, partial(seconds, kubectl)), strict=True)
     return Comparison(figure, mine, "`kubectl get jobs,pods -o json`", theirs, limit_seconds=limit)
 
 
@@ -162,25 +162,25 @@ def _apply_all(lines: Sequence[str]) -> float:
         file, report = Path(folder, "applies"), Path(folder, "report")
         file.write_text("\n".join(lines))
         options = ("--threads", str(AT_ONCE), "--report", str(report))
-        _seconds((sys.executable, "-m", "benchmarks.raw_applies", str(file), *options))
-        seconds: float = json.loads(report.read_text())
-        return seconds
+        output(sys.executable, "-m", "benchmarks.raw_applies", str(file), *options)
+        loop: float = json.loads(report.read_text())
+        return loop
 
 
 @contextmanager
 def _namespace() -> Iterator[str]:
     """A new namespace, gone with all that is in it at the end."""
     name = f"perdure-benchmark-{secrets.token_hex(3)}"
-    _output("kubectl", "create", "namespace", name)
+    output("kubectl", "create", "namespace", name)
     try:
         yield name
     finally:
-        _output("kubectl", "delete", "namespace", name, "--wait=true", "--timeout=20m")
+        output("kubectl", "delete", "namespace", name, "--wait=true", "--timeout=20m")
 
 
 def _await_pods(namespace: str, count: int) -> None:
     deadline = time.monotonic() + _PODS_SECONDS
-    while len(_output("kubectl", "get", "pods", "-n", namespace, "--output=name").split()) < count:
+    while len(output("kubectl", "get", "pods", "-n", namespace, "--output=name").split()) < count:
         if time.monotonic() > deadline:
             raise BenchmarkError(f"there are no {count} pods after {_PODS_SECONDS} s")
         time.sleep(2)
@@ -192,16 +192,3 @@ def _set(settings: Sequence[str]) -> list[str]:
 
 def _perdure(verb: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "launcher", verb, *arguments]
-
-
-def _seconds(command: Sequence[str]) -> float:
-    began = time.perf_counter()
-    _output(*command)
-    return time.perf_counter() - began
-
-
-def _output(*command: str) -> str:
-    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-    if ended.returncode:
-        raise BenchmarkError(f"{' '.join(command)} failed: {ended.stdout[-1000:]}{ended.stderr[-3000:]}")
-    return ended.stdout
