@@ -65,7 +65,7 @@ def suspend(kube: Kube, jobs: Iterable[Job], *, suspended: bool) -> None:
     def change(job: Job) -> None:
         found = {"apiVersion": JOB.api_version, "kind": JOB.name}
         named = {**found, "metadata": {"name": job.name, "uid": job.uid}}
-        kube.apply({**named, "spec": {"suspend": suspended}}, naming.SUSPEND_MANAGER, force=True)
+        kube.apply({**named, "spec": {"suspend": suspended}}, naming.SUSPEND_MANAGER, force=True, whole=False)
 
     changing = [
         job for job in jobs if not job.finished and not (job.stopped if suspended else not job.suspended)
@@ -92,7 +92,7 @@ def annotate(kube: Kube, job: str, uid: str, annotations: dict[str, str]) -> Non
         }
         if found["metadata"]["uid"] == uid:
             manifest = part_of(found, {"annotations": {**before, **annotations}})
-            kube.apply(manifest, naming.PROGRESS_MANAGER, force=True)
+            kube.apply(manifest, naming.PROGRESS_MANAGER, force=True, whole=False)
     except (NotFoundError, ConflictError):
         return
 

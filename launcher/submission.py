@@ -130,7 +130,7 @@ def complete(kube: Kube, plan: RunPlan, workers: Sequence[int]) -> list[Object]:
         workers: The workers whose Jobs may be made, where they are missing.
 
     Returns:
-        The Jobs that were made.
+        Metadata of the Jobs that were made.
     """
     allowed = {naming.job_name(plan.name, worker) for worker in workers}
     manifests = render(plan, kube.version())
@@ -157,20 +157,20 @@ def make(
         there: What is there of them.
 
     Returns:
-        The objects that were made.
+        Metadata of the objects that were made.
     """
     ownerless = [each for each in manifests if kind_of(each) in (CLAIM, CONFIG_MAP)]
-    made = [kube.apply(each, naming.APPLY_MANAGER) for each in _missing(kube, ownerless, there)]
+    made = [_make(kube, each) for each in _missing(kube, ownerless, there)]
     have = {**there, **{_key(each): each for each in made}}
     owner = have[CONFIG_MAP.name, naming.config_map_name(run)]
 
     def settle(manifest: Mapping[str, Any]) -> Object | None:
         found = there.get(_key(manifest))
         if found is None:
-            return kube.apply(owned(manifest, owner), naming.APPLY_MANAGER)
+            return _make(kube, owned(manifest, owner))
         if not _owners(found):
             # Made by kubectl, from what `render` gave. One of an earlier run of this name goes with that run.
-            kube.apply(part_of(found, _owned_by(owner)), naming.OWNER_MANAGER)
+            kube.apply(part_of(found, _owned_by(owner)), naming.OWNER_MANAGER, whole=False)
         return None
 
     jobs = [each for each in manifests if kind_of(each) == JOB]
@@ -183,6 +183,10 @@ def make(
     ):
         made += [each for each in in_parallel(settle, several) if each is not None]
     return made
+
+
+def _make(kube: Kube, manifest: Mapping[str, Any]) -> Object:
+    return kube.apply(manifest, naming.APPLY_MANAGER, whole=False)
 
 
 def objects_of(kube: Kube, run: str) -> dict[_Key, Object]:
@@ -266,7 +270,7 @@ def _exists(kube: Kube, claim: str) -> bool:
 def _check(kube: Kube, manifests: Sequence[Mapping[str, Any]]) -> None:
     def refusal(manifest: Mapping[str, Any]) -> KubeError | None:
         try:
-            kube.apply(manifest, naming.APPLY_MANAGER, dry_run=True)
+            kube.apply(manifest, naming.APPLY_MANAGER, dry_run=True, whole=False)
         except (UnreachableError, UnauthorizedError, NotFoundError):
             raise  # The same for all of them.
         except KubeError as error:

@@ -60,7 +60,13 @@ class Kube(Protocol):
         """
 
     def apply(
-        self, manifest: Mapping[str, Any], manager: str, *, dry_run: bool = False, force: bool = False
+        self,
+        manifest: Mapping[str, Any],
+        manager: str,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        whole: bool = True,
     ) -> Object:
         """Applies a manifest on the server's side, as field manager `manager`.
 
@@ -70,6 +76,7 @@ class Kube(Protocol):
             manager: Name of the field manager; it gives up what it had before and what isn't there now.
             dry_run: Check everything, admission included, and store nothing.
             force: Take over fields that belong to other managers.
+            whole: Return not only its kind and metadata; a thousand whole Jobs take a second to read.
 
         Returns:
             The object as it is now, or would be.

@@ -84,7 +84,13 @@ class KubeClient:
         return version
 
     def apply(
-        self, manifest: Mapping[str, Any], manager: str, *, dry_run: bool = False, force: bool = False
+        self,
+        manifest: Mapping[str, Any],
+        manager: str,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        whole: bool = True,
     ) -> Object:
         """See `Kube.apply`."""
         kind, name = kind_of(manifest), manifest["metadata"]["name"]
@@ -92,8 +98,11 @@ class KubeClient:
         if dry_run:
             query["dryRun"] = "All"
         what = self._what("check" if dry_run else "apply", kind, name)
-        path = kind.path(self._namespace, name)
-        return self._json("PATCH", path, what, query, to_bytes(manifest), _APPLY)
+        path, body = kind.path(self._namespace, name), to_bytes(manifest)
+        accept = _ANYTHING if whole else _METADATA_OF_ONE
+        found = self._json("PATCH", path, what, query, body, _APPLY, accept=accept)
+        # What is not whole calls itself PartialObjectMetadata.
+        return found if whole else {**found, "apiVersion": kind.api_version, "kind": kind.name}
 
     def allows(self, access: Access) -> bool:
         """See `Kube.allows`."""

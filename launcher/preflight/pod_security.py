@@ -71,7 +71,7 @@ def pod_refused(sight: Sight, subject: Subject) -> Iterator[Finding]:
     }
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": demand.template["spec"]}
     try:
-        sight.kube.apply(pod, naming.APPLY_MANAGER, dry_run=True)
+        sight.kube.apply(pod, naming.APPLY_MANAGER, dry_run=True, whole=False)
     except (ForbiddenError, InvalidError) as error:
         # What others use of a quota now says nothing of later; another check compares the amounts.
         if "exceeded quota" not in error.why:

@@ -88,7 +88,13 @@ class FakeCluster:
 
     @_one_at_a_time
     def apply(
-        self, manifest: Mapping[str, Any], manager: str, *, dry_run: bool = False, force: bool = False
+        self,
+        manifest: Mapping[str, Any],
+        manager: str,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        whole: bool = True,
     ) -> Object:
         kind, name = kind_of(manifest).name, manifest["metadata"]["name"]
         if not dry_run:

@@ -69,6 +69,17 @@ def test_a_dry_run_says_so(server: ApiServer, kube: KubeClient) -> None:
     assert server.requests[0].query["force"] == "true"
 
 
+def test_what_was_applied_is_returned_as_metadata_alone_where_no_more_is_wanted(
+    server: ApiServer, kube: KubeClient
+) -> None:
+    server.answer = lambda _: Answer(body={"kind": "PartialObjectMetadata", "metadata": {"uid": "u1"}})
+    found = kube.apply(MANIFEST, "perdure", whole=False)
+    assert found == {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"uid": "u1"}}
+    assert server.requests[0].headers["accept"] == [
+        "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    ]
+
+
 def test_list_names_the_kind_of_its_items(server: ApiServer, kube: KubeClient) -> None:
     server.answer = lambda _: Answer(body={"items": [{"metadata": {"name": "a"}, "new": {"field": 1}}]})
     (item,) = kube.list(JOB, "perdure.dev/run=mine")
