@@ -1,0 +1,108 @@
+"""What happened in a run, as `events.jsonl` in its directory keeps it: a JSON object a line.
+
+The run's leader writes it. An event that is repeated after an interruption, such as the end of an epoch that
+had not been saved, stands there once. docs/events.md describes the file for readers.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from pydantic import TypeAdapter
+
+from trainer.contract import plain_json
+
+
+class EventKind(StrEnum):
+    """What happened; the value is `kind` in the file."""
+
+    STARTED = "started"
+    """The first attempt of the run began."""
+    INTERRUPTED = "interrupted"
+    """An attempt ended before the run did; `cause`, `worker` and `message` say why."""
+    RESTARTED = "restarted"
+    """An attempt after the first has completed its first step; `seconds` after the interruption."""
+    LEARNING_RATE_CHANGED = "learning_rate_changed"
+    """The learning rate went from `before` to `value`, seen at the end of `epoch`."""
+    BEST = "best"
+    """`monitor` reached its best value so far in `epoch`."""
+    CHECKPOINT_FAILED = "checkpoint_failed"
+    """A checkpoint could not be written; training went on."""
+    STOPPED = "stopped"
+    """The run was asked to end, or gave its places up; the same run can go on."""
+    FINISHED = "finished"
+    """The run came to its end; `cause` is what stopped it: `epochs`, `early_stopping`, `deadline`, …"""
+    FAILED = "failed"
+    """The run ended with an error."""
+
+
+_WARNINGS = {EventKind.INTERRUPTED, EventKind.CHECKPOINT_FAILED, EventKind.FAILED}
+
+
+@dataclass(frozen=True)
+class RunEvent:
+    """One event.
+
+    Attributes:
+        kind: What happened.
+        time: When, in seconds since 1970 by the leader's clock.
+        attempt: Number of the attempt, from 1; 0 before the first.
+        message: One line for people.
+        epoch: Which epoch it is about, from 1.
+        worker: Which worker it is about, from 0.
+        monitor: Name of the metric.
+        value: The metric's value, or the new learning rate.
+        before: The learning rate before.
+        cause: A word for why: a value of `CauseKind`, or what stopped the run.
+        seconds: How long it took.
+    """
+
+    kind: EventKind
+    time: float
+    attempt: int
+    message: str
+    epoch: int | None = None
+    worker: int | None = None
+    monitor: str | None = None
+    value: float | None = None
+    before: float | None = None
+    cause: str | None = None
+    seconds: float | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for what is the same event, told again after an interruption."""
+        if self.kind in (EventKind.BEST, EventKind.LEARNING_RATE_CHANGED):
+            return self.kind, self.epoch, self.monitor
+        if self.kind in (EventKind.STARTED, EventKind.FINISHED):
+            return (self.kind,)
+        if self.kind is EventKind.CHECKPOINT_FAILED:
+            return self.kind, self.attempt, self.time
+        return self.kind, self.attempt
+
+    @property
+    def reason(self) -> str:
+        """The `reason` of a Kubernetes Event about it: its kind in CamelCase."""
+        return "".join(word.capitalize() for word in self.kind.split("_"))
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether a Kubernetes Event about it is a Warning, not Normal."""
+        return self.kind in _WARNINGS
+
+    def to_line(self) -> str:
+        """A line of the file, without its end; what is not known is left out."""
+        return plain_json.dumps({name: value for name, value in asdict(self).items() if value is not None})
+
+
+def from_lines(text: str) -> list[RunEvent]:
+    """The events of a file; lines that are none of this version are left out."""
+    events = []
+    for line in text.splitlines():
+        try:
+            data = json.loads(line)
+            known = {name: data[name] for name in RunEvent.__dataclass_fields__ if name in data}
+            events.append(TypeAdapter(RunEvent).validate_python(known))
+        except (ValueError, TypeError):
+            continue
+    return events
