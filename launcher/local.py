@@ -65,6 +65,7 @@ class LocalRun:
         leader: `host:port` of worker 0's supervisor, kept free for it.
         digest: Of experiment and code.
         frozen_seconds: A supervisor that says nothing for so long is killed and started again.
+        metrics_port: Where worker 0 exports metrics, the others at the ports behind it; None for nowhere.
     """
 
     experiment: Experiment
@@ -75,6 +76,19 @@ class LocalRun:
     leader: str
     digest: str
     frozen_seconds: float = FROZEN_SECONDS
+    metrics_port: int | None = None
+
+    @property
+    def metrics_ports(self) -> tuple[int, ...]:
+        """Where each worker exports metrics; none where they are not exported."""
+        if self.metrics_port is None or not self.experiment.spec.metrics.enabled:
+            return ()
+        return tuple(self.metrics_port + worker for worker in range(len(self.addresses)))
+
+    @property
+    def linger(self) -> int:
+        """Seconds that worker 0 may wait at the end for its metrics to be read."""
+        return self.experiment.spec.metrics.linger if self.metrics_ports else 0
 
 
 def run(
@@ -118,7 +132,7 @@ class _Supervisors:
         self._environment = environment
         self._devices = gpu_shares(environment, len(plan.addresses))
         self._command = command
-        self._group = Group(len(plan.addresses), plan.frozen_seconds)
+        self._group = Group(len(plan.addresses), plan.frozen_seconds, plan.linger)
         self._log = RestartLog(len(plan.addresses))
         self._running: dict[int, WorkerProcess] = {}
         self._killed: set[int] = set()
@@ -191,6 +205,8 @@ class _Supervisors:
             max_failures=plan.experiment.spec.restart.max_failures,
             devices=self._devices[worker],
             deadline=plan.experiment.spec.deadline,
+            metrics_port=plan.metrics_ports[worker] if plan.metrics_ports else None,
+            linger=plan.linger,
         )
 
     def _pass_on(self, process: WorkerProcess, *, last: bool = False) -> None:

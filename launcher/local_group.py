@@ -46,11 +46,13 @@ class Group:
     Attributes:
         workers: How many there are.
         frozen_seconds: Patience with a supervisor that says nothing.
+        linger: Seconds that one may wait at its end for its metrics to be read.
         deadline: When all are to be ended, or None while they may go on.
     """
 
     workers: int
     frozen_seconds: float = FROZEN_SECONDS
+    linger: float = 0.0
     deadline: float | None = None
     _heard: dict[int, float] = field(default_factory=dict)
     _backoffs: dict[int, Backoff] = field(default_factory=dict)
@@ -102,7 +104,7 @@ class Group:
         wait = backoff.after_exit(status, now - self._started[worker])
         if wait is None or self._asked is not None or self._left:
             self._left[worker] = status
-            self._end_by(now + LEAVE_SECONDS)
+            self._end_by(now + LEAVE_SECONDS + self.linger)
             return None
         # What it said of its own end is history: it comes back.
         self._ended.pop(worker, None)

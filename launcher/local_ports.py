@@ -1,10 +1,23 @@
 """Free ports on this machine that stay free until a worker takes them."""
 
 import socket
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 HOST = "127.0.0.1"
+
+
+class PortTakenError(Exception):
+    """A port that was asked for is another program's.
+
+    Attributes:
+        port: Its number.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} at {HOST} is taken")
+        self.port = port
 
 
 class HeldPorts:
@@ -13,20 +26,32 @@ class HeldPorts:
     Each port is bound, with SO_REUSEADDR and without listening, for as long as this is open. So the kernel
     hands it out to nobody who asks for any free port, while the worker's server, which sets SO_REUSEADDR too,
     may bind it by its number: there is no moment at which it is free for all.
+
+    Args:
+        count: How many, whichever they are.
+        wanted: These as well.
+
+    Raises:
+        PortTakenError: One that is wanted is not free.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, wanted: Sequence[int] = ()) -> None:
         self._sockets: list[socket.socket] = []
-        for _ in range(count):
+        self._count = count
+        for port in [*(0 for _ in range(count)), *wanted]:
             held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self._sockets.append(held)
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind((HOST, 0))
+            try:
+                held.bind((HOST, port))
+            except (OSError, OverflowError) as error:
+                self.close()
+                raise PortTakenError(port) from error
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """`host:port` of each."""
-        return tuple(f"{HOST}:{held.getsockname()[1]}" for held in self._sockets)
+        """`host:port` of each that was not asked for by its number."""
+        return tuple(f"{HOST}:{held.getsockname()[1]}" for held in self._sockets[: self._count])
 
     def close(self) -> None:
         """Gives the ports up."""

@@ -78,7 +78,7 @@ def _under_launcher(descriptor: int, parent: int, command: Sequence[str]) -> int
     import asyncio
 
     from trainer.inherited import inherited_channel
-    from trainer.supervisor.supervisor import supervise
+    from trainer.supervisor.launched import supervise
 
     channel = inherited_channel(descriptor, parent)
     return asyncio.run(supervise(_read_plan(channel), channel, command))

@@ -38,6 +38,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._best = best
         self._began = self._trained = 0.0
         self._first_step = 0
+        self._rate: float | None = None
 
     def state(self) -> dict[str, Any]:
         """What has been counted so far."""
@@ -48,6 +49,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             "epoch_seconds": now - self._began,
             "trained": self._trained,
             "first_step": self._first_step,
+            "rate": self._rate,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -57,6 +59,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._began = time.monotonic() - float(state["epoch_seconds"])
         self._trained = float(state["trained"])
         self._first_step = int(state["first_step"])
+        self._rate = state.get("rate")
         # All callbacks before this one are restored by now.
         self._send(BestSoFar(tuple(self._best())))
 
@@ -85,7 +88,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         rate = metrics.pop("learning_rate", self._learning_rate())
         speed = examples / trained if trained else 0.0
         self._send(BestSoFar(tuple(self._best())))
-        self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps))
+        self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps, self._rate))
+        self._rate = rate
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())

@@ -17,6 +17,7 @@ from trainer.executions import walk
 from trainer.gate import Gate, OpenGate
 from trainer.hooks import Hooks
 from trainer.keras_private import as_one_process, build_symbolically
+from trainer.meter import Meter, NoMeter
 from trainer.progress_bar import ProgressBar
 from trainer.step import ReplicaStep
 from trainer.tickets import Saves, Tickets
@@ -45,6 +46,7 @@ def fit(
     seed: int | None = None,
     gate: Gate | None = None,
     saves: Callable[[Any, Sequence[Any]], Saves] | None = None,
+    meter: Meter | None = None,
 ) -> keras.callbacks.History:
     """Trains a compiled model as `model.fit` does, also on MultiWorkerMirroredStrategy.
 
@@ -75,6 +77,7 @@ def fit(
         seed: What the order depends on; drawn from Python's `random` unless given.
         gate: Told of every ticket.
         saves: Given the model and all callbacks, opens what keeps the run's state; nothing does unless given.
+        meter: Told of every execution of training steps that is done.
 
     Returns:
         The history; `model.history` is the same.
@@ -104,7 +107,9 @@ def fit(
             rows = validation_batch_size or batch_size
             validated = _open_validation(validation_data, strategy, rows, validation_steps)
             validation = Evaluation(model, validated, validation_steps, tickets)
-        training = Training(model, source, validation, validation_freq, steps_per_epoch, tickets)
+        training = Training(
+            model, source, validation, validation_freq, steps_per_epoch, tickets, meter or NoMeter()
+        )
         return training.run(every_callback, initial_epoch, epochs, _verbosity(verbose))
 
 

@@ -85,6 +85,10 @@ def read_pod(
         max_failures=spec.restart.max_failures,
         threads=thread_count(spec.training.threads, int(cpus), workers=1),
         deadline=spec.deadline,
+        gpus=spec.pod.resources.gpu,
+        image=environment.get(pod.IMAGE, ""),
+        metrics=spec.metrics.enabled,
+        linger=spec.metrics.linger if spec.metrics.enabled else 0,
     )
 
 

@@ -54,8 +54,11 @@ class Run:
 class Listener:
     """Told on the chief what became of checkpoints; tells nobody unless overridden."""
 
-    def committed(self, checkpoint: CheckpointId, seconds: float) -> None:
-        """A checkpoint is whole, `seconds` after its save began to be written."""
+    def blocked(self, seconds: float) -> None:
+        """A save has let training stand still for so long; told on every worker."""
+
+    def committed(self, checkpoint: CheckpointId, seconds: float, size: int) -> None:
+        """A checkpoint of so many bytes is whole, `seconds` after its save began to be written."""
 
     def failed(self, checkpoint: CheckpointId, error: Exception) -> None:
         """A checkpoint could not be written; training goes on, and the last good one stays."""
@@ -165,6 +168,11 @@ class RunSaves:
                 the save is left out, since a second copy of the state would double what saving costs in
                 memory.
         """
+        began = time.monotonic()
+        self._save(state, wait=wait)
+        self._listener.blocked(time.monotonic() - began)
+
+    def _save(self, state: LoopState, *, wait: bool) -> None:
         assert self._capture is not None
         if wait:
             self.flush()

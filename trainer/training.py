@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -13,12 +13,31 @@ from trainer.distribution import StatisticsAverage, Topology, any_worker
 from trainer.evaluation import Evaluation
 from trainer.executions import batch_logs, executions, logs_by_itself, phase_logs
 from trainer.hooks import Hooks
+from trainer.meter import Meter
 from trainer.progress_bar import ProgressBar
 from trainer.step import Metrics, ReplicaStep, python_values
 from trainer.tickets import FinishRequested, Tickets
 
 # How many executions the host may be ahead of the device; none is before the first is done.
 _RUN_AHEAD = 8
+
+
+class _Execution(NamedTuple):
+    """Steps that were handed to the device.
+
+    Attributes:
+        position: Where they began.
+        outputs: What the last of them returned.
+        steps: The steps.
+        began: When, by the meter's clock.
+        waited: Seconds that their data had to be waited for.
+    """
+
+    position: Position
+    outputs: Any
+    steps: Sequence[Step]
+    began: float
+    waited: float
 
 
 class Training:
@@ -32,8 +51,10 @@ class Training:
         validation_freq: int | Sequence[int],
         steps_per_epoch: int | None,
         tickets: Tickets,
+        meter: Meter,
     ) -> None:
         """Traces the model's train step."""
+        self._meter = meter
         self._model = model
         self._strategy = model.distribute_strategy
         self._topology = Topology.of(self._strategy)
@@ -138,12 +159,15 @@ class Training:
 
     def _train(self) -> Any:
         state = self._tickets.state
-        pending: deque[tuple[Position, Any]] = deque()
+        pending: deque[_Execution] = deque()
         outputs: Any = state.last
         first = state.step
         stop_early = self._stopped()
+        waited = self._feed.wait_seconds
         for steps in executions(self._feed.epoch(), self._per_execution):
+            waited, before = self._feed.wait_seconds, waited
             position = self._tickets.begin(Phase.TRAINING, first)
+            began = self._meter.now()
             self._hooks.batch("on_train_batch_begin", first, {})
             outputs = self._step(steps)
             first += len(steps)
@@ -151,15 +175,16 @@ class Training:
             if self._every_batch:
                 logs = batch_logs(self._strategy, self._metrics, self._step, outputs)
                 self._hooks.batch("on_train_batch_end", first - 1, logs)
-            pending.append((position, outputs))
+            pending.append(_Execution(position, outputs, steps, began, waited - before))
             if len(pending) > self._run_ahead:
-                self._wait_for(*pending.popleft())
+                self._wait_for(pending.popleft())
                 self._run_ahead = _RUN_AHEAD
             self._bar.step(len(steps))
             if stop_early or (self._stopped() if self._every_batch else self._stopped_alone()):
                 break
-        for position, output in pending:
-            self._wait_for(position, output)
+        for execution in pending:
+            self._wait_for(execution)
+        self._meter.flush()
         return outputs
 
     def _done(self, steps: Sequence[Step], first: int, outputs: Any) -> None:
@@ -170,12 +195,15 @@ class Training:
         if self._logs_by_itself:
             state.last = python_values(outputs)
 
-    def _wait_for(self, position: Position, outputs: Any) -> None:
-        # One scalar of an execution is enough to know that it is done.
-        scalar = next((leaf for leaf in tf.nest.flatten(outputs) if isinstance(leaf, tf.Tensor)), None)
-        if scalar is not None:
-            scalar.numpy()
-        self._tickets.completed(position)
+    def _wait_for(self, execution: "_Execution") -> None:
+        # One scalar of an execution is enough to know that it is done; its loss tells more than another.
+        outputs = execution.outputs
+        scalar = outputs.get("loss") if isinstance(outputs, dict) else None
+        if not isinstance(scalar, tf.Tensor):
+            scalar = next((leaf for leaf in tf.nest.flatten(outputs) if isinstance(leaf, tf.Tensor)), None)
+        value = None if scalar is None else scalar.numpy()
+        self._meter.completed(execution.steps, execution.began, execution.waited, value)
+        self._tickets.completed(execution.position)
 
     def _stopped(self) -> bool:
         self._model.stop_training = any_worker(self._strategy, bool(self._model.stop_training))

@@ -20,6 +20,7 @@ from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Committed, Imported, Ready
 from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
+from trainer.contract.telemetry import CommitFailed, SaveBlocked
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
@@ -27,6 +28,7 @@ from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
 from trainer.library_imports import LibraryImports
 from trainer.loop_state import LoopState
+from trainer.meter import StepMeter
 from trainer.run_saves import Listener, Run, RunSaves
 from trainer.storage import AlreadyExistsError, open_store
 
@@ -62,10 +64,16 @@ def train(
     model = _build(spec.training, folder, strategy)
     data, validation = _load(spec.training, folder, _context(experiment, topology))
     conditions = record(strategy, deterministic=spec.training.deterministic)
+    revision = None
     if topology.is_chief:
         recorded = result.environment(folder, conditions)
+        revision = recorded["git_revision"]
         open_store(run.url).put(run.environment, result.to_json(recorded))
-    control.send(Ready(topology.worker, topology.replicas, model.count_params(), _devices()))
+    gpus = len(tf.config.list_logical_devices("GPU"))
+    devices = f"GPU x {gpus}" if gpus else "CPU"
+    control.send(
+        Ready(topology.worker, topology.replicas, model.count_params(), devices, gpus, revision or "")
+    )
 
     custom = _custom_callbacks(spec.callbacks, folder)
     callbacks = build_callbacks(spec.callbacks, run, custom, validation is not None)
@@ -89,7 +97,7 @@ def train(
             _start_from(model, spec.training.initial_weights, folder, strategy)
 
     def saves(model: Any, every_callback: Sequence[Any]) -> RunSaves:
-        told = _Told(control, assignment.attempt)
+        told = _Told(control, assignment)
         return RunSaves(model, every_callback, kept, spec.checkpoint, told, begin)
 
     began = time.monotonic()
@@ -100,6 +108,7 @@ def train(
         callbacks=[*observed(callbacks, stop, _stopper), reporter],
         gate=control,
         saves=saves,
+        meter=StepMeter(control.send, topology.worker),
     )
     outcome = {
         "digest": weights_digest(model),
@@ -139,14 +148,19 @@ def _commit_result(run: RunDirectory, content: dict[str, Any]) -> dict[str, Any]
 class _Told(Listener):
     """Tells the supervisor, and people, what became of checkpoints."""
 
-    def __init__(self, control: Control, attempt: int) -> None:
+    def __init__(self, control: Control, assignment: Assignment) -> None:
         self._control = control
-        self._attempt = attempt
+        self._worker = assignment.worker
+        self._attempt = assignment.attempt
 
-    def committed(self, checkpoint: CheckpointId, seconds: float) -> None:
-        self._control.send(Committed(checkpoint.step, checkpoint.ticket, self._attempt, seconds))
+    def blocked(self, seconds: float) -> None:
+        self._control.send(SaveBlocked(self._worker, seconds))
+
+    def committed(self, checkpoint: CheckpointId, seconds: float, size: int) -> None:
+        self._control.send(Committed(checkpoint.step, checkpoint.ticket, self._attempt, seconds, size))
 
     def failed(self, checkpoint: CheckpointId, error: Exception) -> None:
+        self._control.send(CommitFailed(checkpoint.step, self._attempt, str(error)))
         _log.warning("checkpoint %s could not be written, training goes on: %s", checkpoint, error)
 
     def resumed(self, state: LoopState, checkpoint: CheckpointId, notes: Sequence[str]) -> None:
@@ -301,11 +315,6 @@ def _require_equal(digests: list[str]) -> None:
     if len(set(digests)) > 1:
         listed = ", ".join(f"worker {worker} {digest[:12]}" for worker, digest in enumerate(digests))
         raise RuntimeError(f"the workers ended with different weights: {listed}")
-
-
-def _devices() -> str:
-    gpus = len(tf.config.list_logical_devices("GPU"))
-    return f"GPU x {gpus}" if gpus else "CPU"
 
 
 def _wrong(reference: str, what: str) -> SetupError:

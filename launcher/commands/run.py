@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _HELP_STORAGE = "Where runs lie, a path from here or a URL, instead of the experiment's own."
 _HELP_RUN = "Name of the run, made of experiment and time if not given. A run of that name goes on."
 _HELP_ACCEPT = "Goes on with a run though its experiment has changed."
+_HELP_METRICS = "Where worker 0 exports metrics to Prometheus, worker 1 at the next port, and so on."
 _HELP_START_OVER = "Begins the run anew; what a run of that name left is kept aside."
 
 
@@ -41,6 +42,7 @@ class _Request:
     settings: tuple[str, ...]
     accept_changes: bool
     start_over: bool
+    metrics_port: int | None
 
     def overrides(self) -> list[str]:
         given = list(self.settings)
@@ -59,6 +61,7 @@ class _Request:
         words += [] if self.workers is None else ["--workers", str(self.workers)]
         words += [] if self.storage is None else ["--storage", self.storage]
         words += [word for setting in self.settings for word in ("--set", setting)]
+        words += [] if self.metrics_port is None else ["--metrics-port", str(self.metrics_port)]
         return shlex.join([*words, "--run", run])
 
 
@@ -72,6 +75,7 @@ class _Request:
 @set_option
 @click.option("--accept-changes", is_flag=True, help=_HELP_ACCEPT)
 @click.option("--start-over", is_flag=True, help=_HELP_START_OVER)
+@click.option("--metrics-port", type=click.IntRange(1, 65535), metavar="PORT", help=_HELP_METRICS)
 def run_command(**typed: Any) -> int:
     """Trains EXPERIMENT on this machine.
 
@@ -92,7 +96,7 @@ def run_command(**typed: Any) -> int:
     """  # noqa: D301 - click's mark for lines to leave as they are
     # Not above: `perdure --help` has no use for them.
     from launcher.experiment import load_experiment  # noqa: PLC0415
-    from launcher.local_ports import HeldPorts  # noqa: PLC0415
+    from launcher.local_ports import HeldPorts, PortTakenError  # noqa: PLC0415
 
     request = _Request(**typed)
     path = find_experiment(request.experiment)
@@ -100,11 +104,18 @@ def run_command(**typed: Any) -> int:
     run = request.name or _new_name(loaded.name)
     _check(run)
     folder = str((path if path.is_dir() else path.parent).resolve())
-    with HeldPorts(loaded.spec.workers + 1) as ports:
-        return _run(request, _plan(loaded, folder, run, ports.addresses))
+    count, first = loaded.spec.workers, request.metrics_port
+    wanted = () if first is None else range(first, first + count)
+    try:
+        with HeldPorts(count + 1, wanted) as ports:
+            return _run(request, _plan(loaded, folder, run, ports.addresses, first))
+    except PortTakenError as taken:
+        raise click.UsageError(f"--metrics-port {first}: {taken}; {count} workers need one each") from taken
 
 
-def _plan(experiment: "Experiment", folder: str, run: str, addresses: tuple[str, ...]) -> "LocalRun":
+def _plan(
+    experiment: "Experiment", folder: str, run: str, addresses: tuple[str, ...], metrics_port: int | None
+) -> "LocalRun":
     from launcher.local import LocalRun  # noqa: PLC0415
     from launcher.stored_run import code_digests, digest  # noqa: PLC0415
 
@@ -117,6 +128,7 @@ def _plan(experiment: "Experiment", folder: str, run: str, addresses: tuple[str,
         addresses=tuple(workers),
         leader=leader,
         digest=digest(experiment.document(), code_digests(folder)),
+        metrics_port=metrics_port,
     )
 
 
@@ -188,10 +200,13 @@ def _train(plan: "LocalRun", stored: "StoredRun | None") -> "Outcome":
 
     from launcher import local  # noqa: PLC0415
     from launcher.live_view import LiveView  # noqa: PLC0415
+    from launcher.metric_targets import announced, targets_folder  # noqa: PLC0415
 
     spec = plan.experiment.spec
     chatter = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
-    with LiveView(Console(soft_wrap=True), spec.training.epochs, spec.workers, chatter=chatter) as view:
+    targets = announced(plan.name, plan.experiment.name, plan.metrics_ports, targets_folder())
+    console = Console(soft_wrap=True)
+    with targets, LiveView(console, spec.training.epochs, spec.workers, chatter=chatter) as view:
         outcome = local.run(plan, view)
         view.ended(outcome.failure)
     if outcome.exit_code == ExitCode.OK and outcome.result is None and stored is not None:

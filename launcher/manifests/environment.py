@@ -25,6 +25,7 @@ def own_variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
         pod.RUN_DIRECTORY: run_directory(plan),
         pod.CPUS: str(whole_cpus(spec.pod.resources.cpu)),
         pod.GRACE: str(spec.restart.notice),
+        pod.IMAGE: plan.image,
         "HOME": pod.HOME_FOLDER,
         "XDG_CACHE_HOME": pod.CACHE_FOLDER,
     }

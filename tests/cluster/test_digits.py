@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 
 THREADS = ("--set", "training.threads=1")
 """What decides the bits beside the processor: the same here and there."""
-SMALL = ("--set", 'pod.resources={cpu: "0.25"}')
+SMALL = ("--set", 'pod.resources={cpu: "0.25"}', "--set", "metrics.linger=0")
 """Other tests want to run, too."""
 
 

@@ -47,4 +47,8 @@ def test_the_images_install_what_the_project_says_it_needs(image: str) -> None:
     if image == "launcher":
         assert wanted == base
     else:
-        assert wanted == names(project["optional-dependencies"][image]) | {"fsspec", "pydantic"}
+        assert wanted == names(project["optional-dependencies"][image]) | {
+            "fsspec",
+            "prometheus-client",
+            "pydantic",
+        }

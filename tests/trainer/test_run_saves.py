@@ -33,7 +33,7 @@ class Recorder(Listener):
         self.errors: list[Exception] = []
         self.resumed_at: LoopState | None = None
 
-    def committed(self, checkpoint: CheckpointId, seconds: float) -> None:
+    def committed(self, checkpoint: CheckpointId, seconds: float, size: int) -> None:
         self.committed_ones.append(checkpoint)
 
     def failed(self, checkpoint: CheckpointId, error: Exception) -> None:

@@ -4,6 +4,7 @@ from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.build import build_callbacks
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.metrics_exporter import MetricsExporter
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.tensorboard_log import TensorBoardLog
 
@@ -11,6 +12,7 @@ __all__ = [
     "BestModels",
     "CSVLog",
     "EarlyStopping",
+    "MetricsExporter",
     "ReduceLROnPlateau",
     "TensorBoardLog",
     "build_callbacks",

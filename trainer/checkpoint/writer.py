@@ -60,7 +60,7 @@ class CheckpointWriter:
         line: Line,
         *,
         keep: int,
-        on_committed: Callable[[CheckpointId, float], None] = lambda _checkpoint, _seconds: None,
+        on_committed: Callable[[CheckpointId, float, int], None] = lambda _checkpoint, _seconds, _size: None,
         on_failed: Callable[[CheckpointId, Exception], None] = lambda _checkpoint, _error: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -71,7 +71,7 @@ class CheckpointWriter:
             directory: The run's paths.
             line: What it goes on from.
             keep: How many checkpoints of the line to keep.
-            on_committed: Told of every commit, with the seconds it took, on the writer's thread.
+            on_committed: Told of every commit, with its seconds and bytes, on the writer's thread.
             on_failed: Told of every failure, on the writer's thread; `FencedError` among them. A failure to
                 delete expired checkpoints is reported by the checkpoint after whose commit it happened.
             clock: Seconds since 1970.
@@ -151,7 +151,7 @@ class CheckpointWriter:
 
     def _run(self, header: Header, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> None:
         try:
-            write_checkpoint(
+            manifest = write_checkpoint(
                 self._store,
                 self._directory,
                 header,
@@ -166,7 +166,8 @@ class CheckpointWriter:
             self._on_failed(header.checkpoint, error)
             return
         self._committed.insert(0, header.checkpoint)
-        self._on_committed(header.checkpoint, time.monotonic() - self._began)
+        size = sum(file.size for file in manifest.files)
+        self._on_committed(header.checkpoint, time.monotonic() - self._began, size)
         try:
             self._prune()
         except Exception as error:  # noqa: BLE001  # the checkpoint is good; this is reported

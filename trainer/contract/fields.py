@@ -118,6 +118,11 @@ ShortDuration = Annotated[
     _SecondsOfADay, BeforeValidator(_seconds, json_schema_input_type=_DurationText | _SecondsOfADay)
 ]
 """As `Duration`, at most a day."""
+_SecondsOfAnHour: TypeAlias = Annotated[int, Field(ge=0, le=3600)]
+Pause = Annotated[
+    _SecondsOfAnHour, BeforeValidator(_seconds, json_schema_input_type=_DurationText | _SecondsOfAnHour)
+]
+"""As `Duration`, at most an hour, and none at all."""
 MaybeDuration = Annotated[
     _Seconds | None, BeforeValidator(_seconds, json_schema_input_type=_DurationText | _Seconds | None)
 ]

@@ -9,6 +9,7 @@ from trainer.contract.fields import (
     Duration,
     FrozenModel,
     KubernetesName,
+    Pause,
     Problem,
     ShortDuration,
     entries,
@@ -93,7 +94,7 @@ class RestartSpec(FrozenModel):
 
 
 class MetricsSpec(FrozenModel):
-    """Who may read a run's metrics."""
+    """What a run exports of itself, and who may read it."""
 
     # `from` is no name in Python; a file has no other name for it.
     model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
@@ -103,6 +104,11 @@ class MetricsSpec(FrozenModel):
         BeforeValidator(entries, json_schema_input_type=list[KubernetesName] | None),
     ] = Field(default=(), alias="from")
     """Namespaces whose pods reach the status port, such as that of Prometheus."""
+    enabled: bool = True
+    """Whether metrics are exported at all."""
+    linger: Pause = 35
+    """How long worker 0 waits at most, after the run's end, for its metrics to be read once more; not at all
+    where nobody has read them in the first five minutes, nor since."""
 
 
 def launch_problems(spec: Mapping[str, Any]) -> list[Problem]:

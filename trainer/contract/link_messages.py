@@ -73,10 +73,12 @@ class StartAttempt:
 
     Attributes:
         addresses: `host:port` of every worker's training process, in order.
+        furthest: What earlier attempts had completed, as in `AttemptRecord.last`; None if nothing.
     """
 
     attempt: int
     addresses: tuple[str, ...]
+    furthest: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from trainer.contract.progress import Best
+from trainer.contract.telemetry import (
+    CommitFailed,
+    Earlier,
+    Measured,
+    SaveBlocked,
+    TrainingEnded,
+    TrainingStarted,
+)
 
 
 class Origin(StrEnum):
@@ -191,12 +199,16 @@ class Ready:
         replicas: Model replicas over all workers.
         parameters: Trainable and other weights of the model, counted by element.
         devices: The chief's devices, such as `CPU` or `GPU x 2`.
+        gpus: GPUs of this worker.
+        revision: The git revision of the experiment's folder, from the chief; empty where it has none.
     """
 
     worker: int
     replicas: int
     parameters: int
     devices: str
+    gpus: int = 0
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -248,6 +260,7 @@ class EpochFinished:
         examples_per_second: Training examples over the time of training steps, over all workers.
         seconds: The epoch with validation and callbacks.
         steps: Training steps; 0 where they are not counted.
+        rate_before: The learning rate told with the epoch before; None where there is none.
     """
 
     epoch: int
@@ -256,6 +269,7 @@ class EpochFinished:
     examples_per_second: float
     seconds: float
     steps: int = 0
+    rate_before: float | None = None
 
 
 @dataclass(frozen=True)
@@ -307,12 +321,14 @@ class Committed:
         step: Training steps of the run.
         ticket: Tickets of the run.
         seconds: From the beginning of the capture to the commit.
+        size: Bytes of its files.
     """
 
     step: int
     ticket: int
     attempt: int
     seconds: float = 0.0
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -368,6 +384,11 @@ class Supervise:
         devices: CUDA_VISIBLE_DEVICES for the training process; None leaves it alone.
         threads: Threads of one operation; 0 divides this machine's CPUs among the workers.
         deadline: Seconds of running, over all attempts, after which the run is finished; None for no end.
+        gpus: GPUs that this worker was given; 0 where only its training process can tell.
+        image: The container's image; empty outside of one.
+        metrics: Whether metrics are exported.
+        metrics_port: Where, outside of a pod; None for nowhere.
+        linger: Seconds that worker 0 waits after the run's end for its metrics to be read once more.
     """
 
     folder: str
@@ -387,6 +408,11 @@ class Supervise:
     devices: str | None = None
     threads: int = 0
     deadline: float | None = None
+    gpus: int = 0
+    image: str = ""
+    metrics: bool = True
+    metrics_port: int | None = None
+    linger: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -455,6 +481,7 @@ Message = (
     Assignment | Prepare | ImportAhead | Hold | Release | Leave | Started | Warm | ImportedAhead | Imported
     | Ready | Progress | LeftOff | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished
     | Failed
+    | Measured | SaveBlocked | CommitFailed | TrainingStarted | TrainingEnded | Earlier
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 

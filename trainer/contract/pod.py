@@ -14,6 +14,8 @@ POD_IP = "PERDURE_POD_IP"
 """Variable: this pod's address, by the downward API."""
 CPUS = "PERDURE_CPUS"
 """Variable: CPUs that this container asked for, rounded up; what `threads: auto` goes by."""
+IMAGE = "PERDURE_IMAGE"
+"""Variable: the container's image, for those who look at metrics."""
 GRACE = "PERDURE_GRACE"
 """Variable: seconds between SIGTERM and SIGKILL."""
 
@@ -29,7 +31,7 @@ TERMINATION_MESSAGE = "/dev/termination-log"
 LINK_PORT = 7460
 """Where worker 0's supervisor listens for the others."""
 STATUS_PORT = 7461
-"""Where every supervisor answers /healthz, /readyz and /progress."""
+"""Where every supervisor answers /healthz, /readyz, /progress and /metrics."""
 
 PROGRESS_PREFIX = "perdure-progress "
 """Begins the lines of worker 0's log that hold the run's progress as JSON."""

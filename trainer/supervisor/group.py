@@ -5,6 +5,7 @@ number for the next attempt) -> RUNNING -> ENDING (its end is recorded) -> GATHE
 are told, and acknowledge) -> DONE. Where nothing runs, a wish to stop or to leave is fulfilled at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from trainer.contract.messages import (
     Release,
     Saved,
 )
+from trainer.contract.telemetry import Earlier
 from trainer.policies.budget import RETRY, Verdict, judge
 from trainer.supervisor import cause, events
 from trainer.supervisor.cause import Cause
@@ -199,6 +201,7 @@ class Group:
             return
         self._records = list(event.records)
         self.attempt = event.highest
+        self._do(events.Announce(_earlier(self._records)))
         self._incomplete_since = now
         self.stage = Stage.GATHERING
         if event.foreign:
@@ -257,8 +260,11 @@ class Group:
         addresses = tuple(member.address for member in self._members)
         for worker, member in enumerate(self._members):
             member.begin(attempt, now)
-            self._send(worker, link.StartAttempt(attempt, addresses))
+            self._send(worker, link.StartAttempt(attempt, addresses, self._furthest()))
         self._do(events.Announce(AttemptStarted(attempt)))
+
+    def _furthest(self) -> tuple[int, int, int] | None:
+        return max((record.last for record in self._records if record.last is not None), default=None)
 
     # An attempt runs.
 
@@ -441,3 +447,12 @@ class Group:
 
     def _do(self, action: events.Action) -> None:
         self._actions.append(action)
+
+
+def _earlier(records: Sequence[AttemptRecord]) -> Earlier:
+    ended = (CauseKind.STOPPED, CauseKind.FINISHED)
+    interrupted = [record for record in records if record.kind not in ended and not record.ended_run]
+    return Earlier(
+        tuple((record.attempt, record.kind.value, record.error) for record in interrupted),
+        sum(record.seconds for record in records),
+    )

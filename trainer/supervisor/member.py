@@ -65,6 +65,7 @@ class StartChild:
 
     attempt: int
     addresses: tuple[str, ...]
+    furthest: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ class MemberMachine:
         self.attempt = message.attempt
         self.child = Child.ALIVE
         self._failure, self._finished, self._note = None, False, ""
-        self._actions.append(StartChild(message.attempt, message.addresses))
+        self._actions.append(StartChild(message.attempt, message.addresses, message.furthest))
 
     def _run_ended(self, message: link.RunEnded, now: float) -> None:
         self._send(link.Ack())

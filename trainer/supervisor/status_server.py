@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +13,8 @@ REQUEST_SECONDS = 5.0
 """How long a client may take to say what it wants, and to hear the answer."""
 
 _LONGEST_HEAD = 8192
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,12 @@ class StatusServer:
         if route is None:
             known = " ".join(self._routes)
             return Answer(f"not here; there are {known}\n", HTTPStatus.NOT_FOUND), method == "GET"
-        return route(), method == "GET"
+        try:
+            return route(), method == "GET"
+        except Exception:  # noqa: BLE001 - nothing is hidden: it is logged, and whoever asked is told
+            # Whoever only looks shall not end a run.
+            _log.exception("no answer can be given at %s", path)
+            return Answer("this supervisor cannot tell\n", HTTPStatus.INTERNAL_SERVER_ERROR), True
 
 
 def _encode(answer: Answer, *, has_body: bool) -> bytes:

@@ -4,16 +4,15 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.link_messages import Hello, LinkMessage, MemberReady, Wish
 from trainer.contract.messages import Alive, Ended, Failed, Message, Save, Stop, Supervise
+from trainer.contract.telemetry import TrainingEnded, TrainingStarted
 from trainer.supervisor import events
 from trainer.supervisor import member as own
-from trainer.supervisor.channel import MessageChannel
 from trainer.supervisor.effects import StoreEffects
 from trainer.supervisor.group import Group
 from trainer.supervisor.link import RETRY_SECONDS, FollowerEnd, LeaderEnd
@@ -53,6 +52,9 @@ class Supervisor:
         connect: Connects to whoever started this supervisor.
         command: What starts a training process or a standby.
         environment: What they inherit.
+
+    Attributes:
+        asked_to_end: Set once anybody wants this supervisor to end, or is gone for whom it works.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Supervisor:
         )
         self._member_exit: own.ExitMember | None = None
         self._leader_exit: events.ExitLeader | None = None
+        self.asked_to_end = asyncio.Event()
         self._done = asyncio.Event()
         self._broken: BaseException | None = None
         self._exit_code: int = ExitCode.CRASH
@@ -253,6 +256,7 @@ class Supervisor:
                     self._worker.tell(action.message)
                 case own.StartChild():
                     self._worker.start(action.attempt, action.addresses)
+                    self._starter.send(TrainingStarted(self._plan.worker, action.attempt, action.furthest))
                 case own.KillChild():
                     self._worker.kill()
                 case own.ExitMember():
@@ -274,6 +278,7 @@ class Supervisor:
         self._perform(self._machine.child_said(message))
 
     def _child_died(self, status: int) -> None:
+        self._starter.send(TrainingEnded(self._plan.worker))
         code, number = (status, None) if status >= 0 else (None, -status)
         self._perform(self._machine.child_dead(code, number))
 
@@ -282,14 +287,18 @@ class Supervisor:
             self._perform(self._machine.child_frozen("the training process was frozen"))
 
     def _asked_to_leave(self) -> None:
+        self.asked_to_end.set()
         self._perform(self._machine.asked(Wish.LEAVE, self._loop.time()))
 
     def _starter_said(self, message: Message) -> None:
         wishes = {Stop: Wish.STOP, Save: Wish.SAVE}
+        if isinstance(message, Stop):
+            self.asked_to_end.set()
         if (wish := wishes.get(type(message))) is not None:
             self._perform(self._machine.asked(wish, self._loop.time()))
 
     def _starter_gone(self) -> None:
+        self.asked_to_end.set()
         self._perform(self._machine.abort(ExitCode.CRASH, "whoever started this supervisor is gone"))
 
     def _finish_if_done(self) -> None:
@@ -315,17 +324,3 @@ class Supervisor:
             result, failure = self._leader_exit.result, self._leader_exit.failure
         self._starter.send(Ended(self._plan.worker, code, reason, result, failure))
         return code
-
-
-async def supervise(
-    plan: Supervise,
-    starter: socket.socket,
-    command: Sequence[str] = (),
-    environment: Mapping[str, str] = os.environ,
-) -> int:
-    """Runs a `Supervisor` that talks to its starter over an inherited socket, and ends with it."""
-
-    def connect(hear: Callable[[Message], None], closed: Callable[[], None]) -> Starter:
-        return MessageChannel(starter, hear, closed)
-
-    return await Supervisor(plan, connect, command, environment).run()

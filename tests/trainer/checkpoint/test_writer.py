@@ -26,8 +26,9 @@ class Heard:
     def __init__(self):
         self.committed, self.failed = [], []
 
-    def commit(self, checkpoint, seconds):
+    def commit(self, checkpoint, seconds, size):
         assert seconds >= 0
+        assert size > 0
         self.committed.append(str(checkpoint))
 
     def fail(self, checkpoint, error):

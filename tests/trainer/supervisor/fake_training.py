@@ -26,7 +26,9 @@ from trainer.contract.messages import (
     decode,
     encode,
 )
+from trainer.contract.metric_names import STEP_BUCKETS, WAIT_BUCKETS
 from trainer.contract.position import Phase, Position
+from trainer.contract.telemetry import Measured
 from trainer.control import Control
 from trainer.gate import Command
 from trainer.last_ticket import LastTicket
@@ -43,6 +45,13 @@ def chain(steps: int) -> str:
 
 def next_state(state: str, step: int) -> str:
     return hashlib.sha256(f"{state}{step}".encode()).hexdigest()
+
+
+def measured(worker: int) -> Measured:
+    """One step of a hundredth of a second."""
+    counts = [0] * (len(STEP_BUCKETS) + 1)
+    counts[2] = 1
+    return Measured(worker, 1, 12, tuple(counts), 0.01, tuple([1] + [0] * len(WAIT_BUCKETS)), 0.0)
 
 
 class Barrier:
@@ -118,7 +127,7 @@ class Training:
             temporary = folder / "temporary"
             temporary.write_text(json.dumps({"step": self.step, "state": self.state}))
             temporary.rename(folder / "manifest.json")
-            self.control.send(Committed(self.step, self.step, self.assignment.attempt))
+            self.control.send(Committed(self.step, self.step, self.assignment.attempt, 0.1, 1000))
 
     def gate(self, position: Position) -> None:
         command = self.control.begin(position)
@@ -145,6 +154,7 @@ class Training:
             self.barrier.agree(self.state.ljust(64).encode())
             self.state = next_state(self.state, self.step)
             self.step += 1
+            self.control.send(measured(self.assignment.worker))
             self.control.completed(position)
         self.gate(Position(self.parameters["steps"] // per_epoch, Phase.TRAIN_END))
         self.barrier.agree(b"e" * 64)

@@ -50,7 +50,7 @@ class PodRun:
             "apiVersion": "perdure.dev/v1alpha1",
             "kind": "Experiment",
             "metadata": {"name": "fake"},
-            "spec": {"workers": workers, "training": training, **spec},
+            "spec": {"workers": workers, "training": training, "metrics": {"linger": 0}, **spec},
         }
         for root in self.roots:
             for path in (pod.EXPERIMENT_FILE, pod.TERMINATION_MESSAGE):

@@ -1,0 +1,257 @@
+"""A real run, killed again and again, and what a real Prometheus makes of it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.real_run import DATA, MODEL
+from tests.integration.small_experiment import command, write
+from tests.prometheus import Prometheus, needs_prometheus
+from tests.trainer.supervisor.supervised_run import free_port
+from trainer.contract.metric_names import WORKER_METRICS, MetricType
+
+pytestmark = [pytest.mark.processes, needs_prometheus, pytest.mark.timeout(600)]
+
+EPOCHS = 12
+SCRAPE_SECONDS = 0.5
+
+# Prometheus shall see every epoch: each takes longer than the time between two scrapes, whatever the machine.
+CALLBACKS = """
+    import time
+    import keras
+
+    class Slow(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            time.sleep({seconds})
+
+    def make():
+        return Slow()
+"""
+
+
+def two_ports() -> int:
+    """A port that is free with the one behind it."""
+    while True:
+        port = free_port()
+        if port < 60000 and all(_is_free(port + worker) for worker in range(2)):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass
+class LaunchedRun:
+    """`perdure run --metrics-port` of two workers, and everything that /progress has told meanwhile."""
+
+    process: subprocess.Popen[bytes]
+    directory: Path
+    port: int
+    output: Path
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def progress(self) -> dict[str, Any] | None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/progress", timeout=5) as answer:
+                return dict(json.load(answer))
+        except OSError:
+            return None
+
+    def keep_asking(self, until: threading.Event) -> None:
+        while not until.wait(0.2):
+            told = self.progress()
+            if told is not None:
+                self.told.append(told)
+
+    def wait_for_epoch(self, epoch: int, seconds: float = 240.0) -> None:
+        """Returns once an epoch, from 1, is being trained."""
+        deadline = time.monotonic() + seconds
+        while True:
+            told = self.progress()
+            if told is not None and told["epoch"] >= epoch and told["state"] == "training":
+                return
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.1)
+
+    def supervisor(self, worker: int) -> psutil.Process:
+        """Supervisors are started in the order of their workers."""
+        children = psutil.Process(self.process.pid).children()
+        found = [each for each in children if "trainer" in each.cmdline() and "--channel" in each.cmdline()]
+        return sorted(found, key=lambda each: each.create_time())[worker]
+
+    def kill_training(self, worker: int) -> None:
+        """Kills the training process of a worker: the older one, the other is its standby."""
+        children = self.supervisor(worker).children()
+        min(children, key=lambda each: each.create_time()).send_signal(signal.SIGKILL)
+
+    def wait(self, seconds: float = 240.0) -> int:
+        return self.process.wait(seconds)
+
+    def rows(self) -> list[dict[str, str]]:
+        return list(csv.DictReader((self.directory / "logs/training.csv").open()))
+
+
+@contextmanager
+def launched(folder: Path, *options: str, seconds: float, epochs: int = EPOCHS) -> Iterator[LaunchedRun]:
+    experiment = write(
+        folder / "experiment",
+        model=MODEL,
+        data=DATA,
+        epochs=epochs,
+        callbacks={"tensorboard": False, "custom": ["callbacks.py:make"]},
+    )
+    (experiment / "callbacks.py").write_text(CALLBACKS.format(seconds=seconds).replace("\n    ", "\n"))
+    port, output = two_ports(), folder / "output"
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            command(experiment, folder / "runs", "--metrics-port", str(port), *options),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "XDG_CACHE_HOME": str(folder / "cache")},
+        )
+    run = LaunchedRun(process, folder / "runs/small/a-run", port, output)
+    ended = threading.Event()
+    asking = threading.Thread(target=run.keep_asking, args=(ended,))
+    asking.start()
+    try:
+        yield run
+    finally:
+        ended.set()
+        asking.join()
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(90)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LaunchedRun, Prometheus]]:
+    """A run of which three training processes were killed, once it has ended, and who has looked on."""
+    folder = tmp_path_factory.mktemp("killed")
+    every = ("--set", "checkpoint.every={steps: 30}")
+    with launched(folder, *every, seconds=4 * SCRAPE_SECONDS) as run:
+        ports = (run.port, run.port + 1)
+        with Prometheus(folder / "prometheus", ports, SCRAPE_SECONDS) as prometheus:
+            for worker, epoch in ((0, 3), (1, 6), (0, 9)):
+                run.wait_for_epoch(epoch)
+                run.kill_training(worker)
+                prometheus.wait_for(
+                    f"perdure_run_restarts{{reason='disruption'}} == {[3, 6, 9].index(epoch) + 1}"
+                )
+            assert run.wait() == 0, run.output.read_text()
+            yield run, prometheus
+
+
+def test_prometheus_and_the_csv_agree_at_every_epoch(killed: tuple[LaunchedRun, Prometheus]) -> None:
+    run, prometheus = killed
+    rows = run.rows()
+    assert len(rows) == EPOCHS
+    (finished,) = prometheus.samples("perdure_run_epochs_finished").values()
+    epoch_at = dict(finished)
+    for name in ("loss", "val_loss", "mae", "val_mae"):
+        (samples,) = prometheus.samples(f'perdure_run_metric{{metric="{name}"}}').values()
+        seen: dict[int, set[float]] = {}
+        for at, value in samples:
+            seen.setdefault(round(epoch_at[at]), set()).add(value)
+        assert seen == {epoch + 1: {float(row[name])} for epoch, row in enumerate(rows)}
+    (rates,) = prometheus.samples("perdure_run_learning_rate").values()
+    assert {value for _, value in rates} == {float(row["learning_rate"]) for row in rows}
+
+
+def test_progress_and_the_csv_agree_at_every_epoch(killed: tuple[LaunchedRun, Prometheus]) -> None:
+    run, _ = killed
+    rows = [{name: float(row[name]) for name in ("loss", "val_loss", "mae", "val_mae")} for row in run.rows()]
+    told = [each["metrics"] for each in run.told if each["metrics"]]
+    # Each is that of one epoch, in their order, and none is left out.
+    assert [row for row in rows if row in told] == rows
+    assert all(each in rows for each in told)
+    order = [rows.index(each) for each in told]
+    assert order == sorted(order)
+
+
+def test_no_counter_ever_goes_back(killed: tuple[LaunchedRun, Prometheus]) -> None:
+    _, prometheus = killed
+    counted = [each for each in WORKER_METRICS if each.type is not MetricType.GAUGE]
+    suffixes = {MetricType.COUNTER: ("",), MetricType.HISTOGRAM: ("_count", "_sum", "_bucket")}
+    for metric in counted:
+        for suffix in suffixes[metric.type]:
+            series = prometheus.samples(metric.name + suffix)
+            assert series, metric.name
+            for labels, samples in series.items():
+                values = [value for _, value in samples]
+                assert values == sorted(values), labels
+
+
+def test_what_the_run_went_through_is_seen(killed: tuple[LaunchedRun, Prometheus]) -> None:
+    run, prometheus = killed
+    attempt = prometheus.query("max_over_time(perdure_run_attempt[1d])")
+    assert [float(each["value"][1]) for each in attempt] == [4.0]
+    spent = {
+        each["metric"]["phase"]: float(each["value"][1])
+        for each in prometheus.query('max_over_time(perdure_worker_spent_seconds_total{worker="0"}[1d])')
+    }
+    assert spent["useful"] > EPOCHS * SCRAPE_SECONDS
+    assert spent["repeated"] > 0
+    assert spent["starting"] > 0
+    events = (run.directory / "events.jsonl").read_text().splitlines()
+    kinds = [json.loads(line)["kind"] for line in events]
+    assert [kinds.count(each) for each in ("started", "interrupted", "restarted", "finished")] == [1, 3, 3, 1]
+
+
+def test_the_run_of_a_worker_that_was_replaced_counts_right(tmp_path: Path) -> None:
+    """As after a pod's restart: a supervisor begins at 0 again, and `increase` sees that."""
+    with (
+        launched(tmp_path, seconds=2 * SCRAPE_SECONDS, epochs=10) as run,
+        Prometheus(tmp_path / "prometheus", (run.port, run.port + 1), SCRAPE_SECONDS) as prometheus,
+    ):
+        run.wait_for_epoch(5)
+        run.supervisor(1).send_signal(signal.SIGKILL)
+        assert run.wait() == 0, run.output.read_text()
+        samples = {
+            dict(labels)["worker"]: values
+            for labels, values in prometheus.samples("perdure_worker_steps_total").items()
+        }
+        increase = {
+            each["metric"]["worker"]: float(each["value"][1])
+            for each in prometheus.query("increase(perdure_worker_steps_total[1d])")
+        }
+    values = [value for _, value in samples["1"]]
+    assert values != sorted(values), "the counter of worker 1 has not begun anew"
+    undisturbed = samples["0"][-1][1]
+    in_one_scrape = max(
+        (after - before) for (_, before), (_, after) in zip(samples["0"], samples["0"][1:], strict=False)
+    )
+    assert abs(increase["1"] - undisturbed) <= 2 * in_one_scrape
+
+
+def test_a_run_that_ends_within_one_scrape_interval_is_seen(tmp_path: Path) -> None:
+    with (
+        launched(tmp_path, "--set", "metrics.linger=120", seconds=0, epochs=3) as run,
+        Prometheus(tmp_path / "prometheus", (run.port, run.port + 1), 20) as prometheus,
+    ):
+        assert run.wait() == 0, run.output.read_text()
+        (finished,) = prometheus.samples("perdure_run_epochs_finished").values()
+        (ended,) = prometheus.samples('perdure_run_state{state="ended"}').values()
+    assert finished[-1][1] == 3
+    assert ended[-1][1] == 1

@@ -1,0 +1,122 @@
+"""A real Prometheus, for as long as a test wants it."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+needs_prometheus = pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="Prometheus is not installed (Debian's package has it)"
+)
+
+Sample = tuple[float, float]
+"""Seconds since 1970, and the value."""
+
+
+class Prometheus:
+    """Reads some ports of this machine.
+
+    Args:
+        folder: Where its configuration and data go.
+        ports: What it reads, each a target of its own.
+        seconds: How often.
+        rules: Files with rules, evaluated as often.
+    """
+
+    def __init__(
+        self, folder: Path, ports: Sequence[int], seconds: float, rules: Sequence[Path] = ()
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        interval = f"{round(seconds * 1000)}ms"
+        config = {
+            "global": {
+                "scrape_interval": interval,
+                "scrape_timeout": interval,
+                "evaluation_interval": interval,
+            },
+            "rule_files": [str(each) for each in rules],
+            "scrape_configs": [
+                {
+                    "job_name": "perdure",
+                    "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}],
+                }
+            ],
+        }
+        (folder / "prometheus.yml").write_text(json.dumps(config))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self._url = f"http://127.0.0.1:{port}/api/v1"
+        self._log = folder / "log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [
+                    "prometheus",
+                    f"--config.file={folder}/prometheus.yml",
+                    f"--storage.tsdb.path={folder}/data",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def __enter__(self) -> "Prometheus":
+        deadline = time.monotonic() + 60
+        while not self._is_ready():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The result of an expression as of now: `metric` and `value`, or `values` of a range."""
+        return list(self._get("query", query=expression)["result"])
+
+    def samples(self, expression: str) -> dict[tuple[tuple[str, str], ...], list[Sample]]:
+        """Everything that was read of some series, by their labels."""
+        return {
+            tuple(sorted(series["metric"].items())): [
+                (float(at), float(value)) for at, value in series["values"]
+            ]
+            for series in self.query(f"{expression}[1d]")
+        }
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The alerts that are pending or firing."""
+        return list(self._get("alerts")["alerts"])
+
+    def wait_for(self, expression: str, seconds: float = 60.0) -> list[dict[str, Any]]:
+        """Returns the result of an expression once it has one."""
+        deadline = time.monotonic() + seconds
+        while not (found := self.query(expression)):
+            assert time.monotonic() < deadline, f"{expression} has given nothing for {seconds} s"
+            time.sleep(0.1)
+        return found
+
+    def _get(self, path: str, **parameters: str) -> Any:
+        url = f"{self._url}/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{parameters}: {error.read().decode()}") from error
+
+    def _is_ready(self) -> bool:
+        try:
+            self._get("query", query="1")
+        except (OSError, AssertionError):
+            return False
+        return True

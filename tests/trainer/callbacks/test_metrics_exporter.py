@@ -1,0 +1,76 @@
+"""Metrics of plain `model.fit`, read over HTTP while it trains."""
+
+import urllib.request
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.trainer.supervisor.exposition import Exposition
+from trainer import fit
+from trainer.callbacks import MetricsExporter
+
+X = np.linspace(-1, 1, 40, dtype="float32").reshape(20, 2)
+Y = X.sum(axis=1, keepdims=True)
+
+
+def model(**options: Any) -> keras.Model:
+    built = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    built.compile("sgd", "mse", metrics=["mae"], **options)
+    return built
+
+
+def read(exporter: MetricsExporter) -> Exposition:
+    with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics", timeout=10) as answer:
+        return Exposition(answer.read().decode())
+
+
+@pytest.fixture
+def exporter() -> Any:
+    made = MetricsExporter(0, run="mine")
+    yield made
+    made.close()
+
+
+def test_it_tells_each_epochs_metrics_while_training_goes_on(exporter: MetricsExporter) -> None:
+    told = []
+
+    class Reader(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            told.append((dict(logs), read(exporter)))
+
+    model().fit(
+        X, Y, batch_size=5, epochs=3, verbose=0, callbacks=[exporter, Reader()], validation_data=(X, Y)
+    )
+    for epoch, (logs, found) in enumerate(told):
+        assert found.by("perdure_run_metric", "metric") == {
+            name: float(value) for name, value in logs.items()
+        }
+        assert found.value("perdure_run_epochs_finished", run="mine") == epoch + 1
+        assert found.value("perdure_run_epochs") == 3
+        assert found.value("perdure_run_learning_rate") == pytest.approx(0.01)
+        assert found.value("perdure_worker_steps_total") == 4 * (epoch + 1)
+        assert found.value("perdure_worker_step_duration_seconds_count") == 4 * (epoch + 1)
+        assert found.value("perdure_run_epoch_seconds") > 0
+
+
+def test_steps_of_one_execution_are_counted_and_a_loss_that_is_not_finite(exporter: MetricsExporter) -> None:
+    model(steps_per_execution=2).fit(
+        X * np.float32("nan"), Y, batch_size=5, epochs=1, verbose=0, callbacks=[exporter]
+    )
+    found = read(exporter)
+    assert found.value("perdure_worker_steps_total") == 4
+    assert found.value("perdure_worker_non_finite_total") == 2
+
+
+def test_in_fit_it_asks_for_no_batch(exporter: MetricsExporter) -> None:
+    fit(model(), X, Y, batch_size=5, epochs=2, verbose=0, callbacks=[exporter])
+    found = read(exporter)
+    assert found.value("perdure_run_epochs_finished") == 2
+    assert found.value("perdure_worker_steps_total") == 0
+
+
+def test_a_port_that_is_taken_is_told(exporter: MetricsExporter) -> None:
+    with pytest.raises(OSError, match="in use"):
+        MetricsExporter(exporter.port)

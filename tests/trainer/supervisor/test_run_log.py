@@ -1,0 +1,106 @@
+"""The events of a run, from what its leader hears."""
+
+import pytest
+
+from trainer.contract.messages import (
+    AttemptEnded,
+    AttemptStarted,
+    BestSoFar,
+    Ended,
+    EpochFinished,
+    Failed,
+    Message,
+    Origin,
+    Progress,
+)
+from trainer.contract.progress import Best
+from trainer.contract.run_events import EventKind, RunEvent, from_lines
+from trainer.contract.telemetry import CommitFailed, Earlier
+from trainer.supervisor.run_log import RunLog, merged
+
+STEP = Progress(0, 4, "training", 11)
+
+
+def events(*messages: Message) -> list[RunEvent]:
+    log = RunLog()
+    return [event for now, message in enumerate(messages) for event in log.take(message, float(now))]
+
+
+def kinds(*messages: Message) -> list[str]:
+    return [event.kind for event in events(*messages)]
+
+
+def epoch(rate: float | None, before: float | None) -> EpochFinished:
+    return EpochFinished(4, {"loss": 0.3}, rate, 100.0, 2.0, 24, before)
+
+
+def test_the_first_attempt_starts_the_run_and_later_ones_restart_it() -> None:
+    killed = AttemptEnded(1, "disruption", 1, "killed by SIGKILL")
+    found = events(
+        AttemptStarted(1), STEP, killed, AttemptStarted(2), Progress(0, 0, "building", 0), STEP, STEP
+    )
+    assert [event.kind for event in found] == ["started", "interrupted", "started", "restarted"]
+    interrupted, restarted = found[1], found[3]
+    assert (interrupted.worker, interrupted.cause, interrupted.attempt) == (1, "disruption", 1)
+    assert (restarted.seconds, restarted.epoch, restarted.attempt) == (3.0, 5, 2)
+    assert restarted.message == "going on at epoch 5, training step 12"
+
+
+def test_an_attempt_whose_leader_was_lost_is_told_by_the_next_leader() -> None:
+    (found,) = events(Earlier(((3, "unknown", "its leader was lost"),), 7.0))
+    assert (found.kind, found.attempt, found.cause) == ("interrupted", 3, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("rate", "before", "told"),
+    [
+        (2e-4, 1e-3, True),
+        (1e-3, 1e-3, False),
+        (9.5e-4, 1e-3, False),
+        (1e-3, None, False),
+        (None, 1e-3, False),
+    ],
+)
+def test_a_learning_rate_that_changes_at_once_is_told(
+    rate: float | None, before: float | None, told: bool
+) -> None:
+    assert kinds(epoch(rate, before)) == (["learning_rate_changed"] if told else [])
+
+
+def test_each_best_value_is_told_once() -> None:
+    first, second = Best("val_loss", 0.5, 2), Best("val_loss", 0.4, 3)
+    found = events(BestSoFar((first,)), BestSoFar((first,)), BestSoFar((second,)))
+    assert [(event.epoch, event.value) for event in found] == [(2, 0.5), (3, 0.4)]
+
+
+def test_a_checkpoint_that_was_not_written_is_told() -> None:
+    (found,) = events(CommitFailed(40, 2, "no space left"))
+    assert "step 40" in found.message
+    assert found.is_warning
+
+
+def test_how_it_ended() -> None:
+    result = {"stopped_by": "early_stopping", "epochs": 12}
+    (finished,) = events(Ended(0, 0, result=result))
+    assert (finished.kind, finished.cause, finished.epoch) == ("finished", "early_stopping", 12)
+    assert kinds(Ended(0, 143, "stopped on request")) == ["stopped"]
+    assert kinds(Ended(0, 76, "another leader has taken over the run")) == []
+    (failed,) = events(Ended(0, 70, failure=Failed(1, 70, Origin.USER, "ValueError: x")))
+    assert (failed.kind, failed.worker, failed.message) == ("failed", 1, "ValueError: x")
+
+
+def test_the_file_holds_each_event_once_whoever_tells_it_again() -> None:
+    told = events(AttemptStarted(1), epoch(2e-4, 1e-3), AttemptEnded(1, "disruption", 0, "killed"))
+    once = merged("", told)
+    again = events(AttemptStarted(2), epoch(2e-4, 1e-3), Ended(0, 0, result={}))
+    text = merged(once, again)
+    assert [event.kind for event in from_lines(text)] == [
+        EventKind.STARTED, EventKind.LEARNING_RATE_CHANGED, EventKind.INTERRUPTED, EventKind.FINISHED,
+    ]  # fmt: skip
+    assert text.startswith(once)
+    assert merged(text, again) == text
+
+
+def test_a_file_that_was_cut_off_is_gone_on_with_on_a_line_of_its_own() -> None:
+    text = merged('{"kind": "sta', events(AttemptStarted(1)))
+    assert [event.kind for event in from_lines(text)] == ["started"]

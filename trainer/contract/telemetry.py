@@ -1,0 +1,83 @@
+"""What is said for exported metrics and the record of events alone; see `trainer.contract.messages`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Training steps completed since the last such message; sent about once a second.
+
+    Attributes:
+        steps: How many.
+        examples: Rows of these steps, over all workers.
+        step_counts: Steps by duration: one number for each of `metric_names.STEP_BUCKETS`, and one for all
+            above; no step counts twice.
+        step_seconds: Their durations together.
+        wait_counts: The same of how long their data had to be waited for, by `metric_names.WAIT_BUCKETS`.
+        wait_seconds: These waits together.
+        non_finite: Executions among them whose loss was not finite.
+    """
+
+    worker: int
+    steps: int
+    examples: int
+    step_counts: tuple[int, ...]
+    step_seconds: float
+    wait_counts: tuple[int, ...]
+    wait_seconds: float
+    non_finite: int = 0
+
+
+@dataclass(frozen=True)
+class SaveBlocked:
+    """A save let training stand still for so many seconds on this worker."""
+
+    worker: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CommitFailed:
+    """A checkpoint could not be written, and training goes on; sent by the chief.
+
+    Attributes:
+        step: Training steps of the run.
+        error: One line.
+    """
+
+    step: int
+    attempt: int
+    error: str
+
+
+@dataclass(frozen=True)
+class TrainingStarted:
+    """A supervisor has given an attempt to its training process.
+
+    Attributes:
+        furthest: What earlier attempts had completed, as in `AttemptRecord.last`; None if nothing.
+    """
+
+    worker: int
+    attempt: int
+    furthest: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingEnded:
+    """Nothing of a supervisor's training process is left."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a leader has found of the attempts before its own.
+
+    Attributes:
+        interrupted: Number, value of its `CauseKind` and error of each that ended before the run did.
+        seconds: How long all of them ran.
+    """
+
+    interrupted: tuple[tuple[int, str, str], ...] = ()
+    seconds: float = 0.0

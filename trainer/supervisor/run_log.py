@@ -1,0 +1,130 @@
+"""From what a leader hears to the events that `events.jsonl` keeps. Pure: time is an argument."""
+
+from collections.abc import Iterator
+
+from trainer.contract.exit_codes import ExitCode
+from trainer.contract.messages import (
+    AttemptEnded,
+    AttemptStarted,
+    BestSoFar,
+    Ended,
+    EpochFinished,
+    Message,
+    Progress,
+)
+from trainer.contract.position import Phase
+from trainer.contract.run_events import EventKind, RunEvent, from_lines
+from trainer.contract.telemetry import CommitFailed, Earlier
+
+_TOLD_CHANGE = 0.1
+"""The least share of itself by which a learning rate changes at once; schedules change it all the time."""
+
+_STOPPED = (ExitCode.TERMINATED, ExitCode.INTERRUPTED, ExitCode.INCOMPLETE)
+
+
+class RunLog:
+    """Turns messages into events; what is told again after an interruption is an equal event again."""
+
+    def __init__(self) -> None:
+        self._attempt = 0
+        self._interrupted_at: float | None = None
+        self._starting = False
+        self._best: dict[str, int] = {}
+
+    def take(self, message: Message, now: float) -> list[RunEvent]:
+        """The events that a message stands for.
+
+        Args:
+            message: What the leader or worker 0's training process says.
+            now: Seconds since 1970.
+        """
+        return list(self._events(message, now))
+
+    def _events(self, message: Message, now: float) -> Iterator[RunEvent]:
+        match message:
+            case Earlier():
+                for attempt, kind, error in message.interrupted:
+                    yield RunEvent(EventKind.INTERRUPTED, now, attempt, error, cause=kind)
+            case AttemptStarted():
+                self._attempt, self._starting = message.attempt, True
+                yield self._event(EventKind.STARTED, now, "the run has begun")
+            case AttemptEnded() if message.retried:
+                self._interrupted_at = now
+                yield self._event(
+                    EventKind.INTERRUPTED, now, message.error, worker=message.worker, cause=message.kind
+                )
+            case Progress() if message.phase != Phase.BUILDING and self._starting:
+                yield from self._began(message, now)
+            case EpochFinished():
+                yield from self._rate_changed(message, now)
+            case BestSoFar():
+                yield from self._improved(message, now)
+            case CommitFailed():
+                text = f"the checkpoint of step {message.step} was not written: {message.error}"
+                yield self._event(EventKind.CHECKPOINT_FAILED, now, text)
+            case Ended():
+                yield from self._ended(message, now)
+            case _:
+                pass
+
+    def _began(self, message: Progress, now: float) -> Iterator[RunEvent]:
+        self._starting = False
+        if self._attempt == 1:
+            return
+        seconds = None if self._interrupted_at is None else round(now - self._interrupted_at, 3)
+        place = f"epoch {message.epoch + 1}, {message.phase.replace('_', ' ')} step {message.step + 1}"
+        yield self._event(
+            EventKind.RESTARTED, now, f"going on at {place}", epoch=message.epoch + 1, seconds=seconds
+        )
+
+    def _rate_changed(self, message: EpochFinished, now: float) -> Iterator[RunEvent]:
+        before, rate = message.rate_before, message.learning_rate
+        if before is None or rate is None or abs(rate - before) < _TOLD_CHANGE * max(rate, before):
+            return
+        yield self._event(
+            EventKind.LEARNING_RATE_CHANGED, now, f"learning rate {before:.3g} -> {rate:.3g}",
+            epoch=message.epoch + 1, value=rate, before=before,
+        )  # fmt: skip
+
+    def _improved(self, message: BestSoFar, now: float) -> Iterator[RunEvent]:
+        for best in message.best:
+            if self._best.get(best.monitor) != best.epoch:
+                self._best[best.monitor] = best.epoch
+                yield self._event(
+                    EventKind.BEST, now, f"best {best.monitor} so far: {best.value:.6g}",
+                    epoch=best.epoch, monitor=best.monitor, value=best.value,
+                )  # fmt: skip
+
+    def _ended(self, message: Ended, now: float) -> Iterator[RunEvent]:
+        if message.exit_code == ExitCode.OK:
+            result = message.result or {}
+            stopped_by = str(result.get("stopped_by", ""))
+            yield self._event(
+                EventKind.FINISHED, now, f"the run has finished, stopped by {stopped_by}",
+                epoch=result.get("epochs"), cause=stopped_by,
+            )  # fmt: skip
+        elif message.exit_code in _STOPPED:
+            yield self._event(EventKind.STOPPED, now, message.reason)
+        elif message.exit_code != ExitCode.FENCED:
+            failed = message.failure
+            text = message.reason or (failed.error if failed else f"exit code {message.exit_code}")
+            yield self._event(EventKind.FAILED, now, text, worker=failed.worker if failed else None)
+
+    def _event(self, kind: EventKind, now: float, message: str, **more: object) -> RunEvent:
+        return RunEvent(kind, now, self._attempt, message, **more)  # type: ignore[arg-type]
+
+
+def merged(text: str, events: list[RunEvent]) -> str:
+    """The content of the file with more events: what stands there stays, and nothing stands there twice.
+
+    Args:
+        text: What stands there.
+        events: In their order.
+    """
+    known = {event.key for event in from_lines(text)}
+    lines = []
+    for event in events:
+        if event.key not in known:
+            known.add(event.key)
+            lines.append(event.to_line() + "\n")
+    return text + ("" if not text or text.endswith("\n") else "\n") + "".join(lines)
