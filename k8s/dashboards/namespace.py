@@ -88,7 +88,7 @@ def _table() -> Any:
             Column("goodput", _recorded(promql.RECORDED_GOODPUT), Unit.SHARE, properties=goodput),
             Column("restarts", _recorded(promql.RECORDED_RESTARTS)),
             Column("GPU hours", f"{_last(metric.RUN_GPU_SECONDS_USED)} / 3600", Unit.GPU_HOURS),
-            Column("seen", _seen(), Unit.SECONDS, properties={"decimals": 0}),
+            Column("seen before", f"time() - {_recorded(promql.RECORDED_SEEN)}", Unit.SECONDS),
         ],
         {"namespace": {}, "run": {"links": _OF_A_RUN}},
     )
@@ -152,9 +152,3 @@ def _recorded(name: str, *matchers: str) -> str:
 
 def _experiments() -> str:
     return by_run("max", f"last_over_time({series(_RUNS, metric.RUN_INFO)}[$__range])", "experiment")
-
-
-def _seen() -> str:
-    """Seconds since the run was last scraped."""
-    recorded = series(_RUNS, promql.RECORDED_STATE, f'state="{RunState.ENDED}"')
-    return f"time() - {by_run('max', f'last_over_time(timestamp({recorded})[$__range:1m])')}"

@@ -72,7 +72,7 @@ def _restarts() -> build.AnnotationQuery:
     restarts = largest(_RUN, metric.RUN_RESTARTS, by=("reason",))
     return (
         build.AnnotationQuery()
-        .name("Restarts")
+        .name("Started again")
         .datasource(DATASOURCE)
         .enable(True)
         .icon_color("orange")
@@ -138,7 +138,8 @@ def _standing() -> Iterable[Any]:
             "Attempts that ended before the run did. Marked in all curves, with the reason.",
             Unit.NONE,
         ),
-        Line(latest(by_run("sum", largest(_RUN, metric.RUN_RESTARTS, by=("reason",))))),
+        Line(latest(by_run("sum", largest(_RUN, metric.RUN_RESTARTS, by=("reason",)))), "restarts"),
+        Line(latest(largest(_RUN, metric.RUN_ATTEMPT)), "attempt"),
     )
     useful, all_of_it = (
         by_run("sum", f"increase({series(_RUN, metric.WORKER_SPENT_SECONDS, *only)}[$__range])")
