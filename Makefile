@@ -38,10 +38,14 @@ PARALLEL ?= 3
 NODE_OFF ?=
 NODE_ON ?=
 
+# What writes the dashboards is needed by no test and no run.
+install_dashboards = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	-r requirements/dashboards.txt
+
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate doctor submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
+.PHONY: help run validate doctor submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos monitor dashboards lint format bench clean distclean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,17 +112,27 @@ chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard, hard16)
 	@$(BIN)/python -m tests.chaos --kills "$(KILLS)" --seed "$(SEED)" --model "$(MODEL)" \
 		$(if $(WORKERS),--workers "$(WORKERS)") $(if $(FROZEN),--frozen "$(FROZEN)") $(ARGS)
 
+monitor: $(READY) ## Shows the runs of this machine in Prometheus and Grafana, which have to be installed (ARGS)
+	@$(BIN)/perdure monitor $(ARGS)
+
+dashboards: $(READY) ## Regenerates Grafana's dashboards and the PrometheusRule
+	@$(install_dashboards)
+	$(BIN)/python -m k8s.dashboards --write
+
 golden: $(READY) ## Regenerates the golden files of rendered runs, and of what the verbs print
 	$(BIN)/python -m tests.launcher.manifests.golden --write
 	PERDURE_WRITE_GOLDEN=1 $(BIN)/pytest --quiet tests/launcher/cluster/test_golden_output.py \
 		tests/launcher/cluster/test_terminal.py
 
-lint: $(READY) ## Checks style, formatting, types, layers and golden files
+lint: $(READY) ## Checks style, formatting, types, layers, golden and generated files
+	@$(install_dashboards)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --package k8s.dashboards
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.launcher.manifests.golden
+	$(BIN)/python -m k8s.dashboards
 
 format: $(READY) ## Formats the sources
 	$(BIN)/ruff format .

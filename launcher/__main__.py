@@ -47,6 +47,11 @@ _SECTIONS = {
         "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
         "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
     },
+    "Look at runs on this machine": {
+        "monitor": _Entry(
+            "launcher.commands.monitor", "monitor_command", "Shows their metrics in Prometheus and Grafana."
+        ),
+    },
     "Look at runs on a cluster": {
         "list": _Entry("launcher.commands.list", "list_command", "Lists the runs of a namespace."),
         "status": _Entry("launcher.commands.status", "status_command", "Shows what a run is doing."),

@@ -58,6 +58,7 @@ CASES = (
     Case("validate", "validate digits"),
     Case("render-help", "render --help"),
     Case("schema-help", "schema --help"),
+    Case("monitor-help", "monitor --help"),
     Case("doctor-warning", "doctor digits --set training.epochs=5"),
     Case("submit", f"{SUBMIT} other"),
     Case("submit-refused", f"{SUBMIT} other", scenes.powerless, 77),
