@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks import command_line, fresh_processes, machine, recovery, scale, stall
+from benchmarks import command_line, exporter, fresh_processes, machine, recovery, scale, stall
 from benchmarks.comparison import Comparison
 from benchmarks.processes import run_group
 from benchmarks.report import Results, Section, duration, render
@@ -123,6 +123,16 @@ def _standby(plan: Plan) -> Measured:
     return {"tables": [rows], "notes": [note]}
 
 
+def _metrics(plan: Plan) -> Measured:
+    found = []
+    for workload, label, pairs in (("tiny", "tiny steps", 9), ("25m", "25M parameters", 5)):
+        arguments = [workload, "--pairs", str(plan.choose(pairs)), *_quick(plan)]
+        (report,) = run_group("benchmarks.exporter", arguments)
+        found += [replace(each, figure=f"{label}: {each.figure}") for each in map(Comparison.load, report)]
+    scrape, rows = exporter.measure_scrapes()
+    return {"comparisons": [*found, scrape], "tables": [rows]}
+
+
 def _quick(plan: Plan) -> list[str]:
     return ["--quick"] if plan.quick else []
 
@@ -141,6 +151,7 @@ _BENCHMARKS: dict[str, tuple[str, Callable[[Plan], Measured]]] = {
     "position": ("Finding a place in the data again", _position),
     "cadence": ("An epoch with checkpoints at the `auto` cadence", _cadence),
     "standby": ("The memory of the standby", _standby),
+    "metrics": ("Exported metrics", _metrics),
     "scale": ("A thousand workers", _scale),
     "scale-cluster": ("A thousand workers and five hundred runs on a cluster", _scale_cluster),
 }

@@ -10,10 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Perdure's folder below `XDG_CACHE_HOME`, or `~/.cache` without it."""
+    return Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "perdure"
+
+
 def targets_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the files lie: below the user's cache directory."""
-    cache = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "perdure" / "targets"
+    """Where the files lie."""
+    return cache_folder(environment) / "targets"
 
 
 @contextlib.contextmanager

@@ -36,8 +36,8 @@ def monitor_command(*, port: int, grafana_port: int, folder: Path | None) -> int
       64  Prometheus is not installed
     """  # noqa: D301 - click's mark for lines to leave as they are
     # Not above: `perdure --help` has no use for them.
-    from launcher.monitoring import MonitoringError, Setup, monitored, targets_folder  # noqa: PLC0415
-    from launcher.monitoring.configuration import cache_folder  # noqa: PLC0415
+    from launcher.metric_targets import cache_folder, targets_folder  # noqa: PLC0415
+    from launcher.monitoring import MonitoringError, Setup, monitored  # noqa: PLC0415
 
     with ExitStack() as held:
         ports = [given or _free_port(held) for given in (port, grafana_port)]

@@ -4,8 +4,6 @@ Rules and dashboards are those of the cluster, read from the repository that thi
 """
 
 import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,16 +56,6 @@ class Setup:
     def grafana_url(self) -> str:
         """Where Grafana answers."""
         return f"http://{HOST}:{self.grafana_port}"
-
-
-def targets_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder in which `perdure run --metrics-port` says where a run's metrics are."""
-    return cache_folder(environment) / "targets"
-
-
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Perdure's folder below `XDG_CACHE_HOME`, or `~/.cache` without it."""
-    return Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "perdure"
 
 
 def shared_folder(shared: Path = _SHARED) -> Path:

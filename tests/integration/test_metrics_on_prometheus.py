@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import textwrap
 import threading
 import time
 import urllib.request
@@ -19,7 +20,8 @@ import pytest
 
 from tests.integration.real_run import DATA, MODEL
 from tests.integration.small_experiment import command, write
-from tests.prometheus import Prometheus, needs_prometheus
+from tests.monitoring.queries import RULES, Query, dashboard_queries
+from tests.monitoring.scraping import Prometheus, needs_prometheus
 from tests.trainer.supervisor.supervised_run import free_port
 from trainer.contract.metric_names import WORKER_METRICS, MetricType
 
@@ -30,12 +32,16 @@ SCRAPE_SECONDS = 0.5
 
 # Prometheus shall see every epoch: each takes longer than the time between two scrapes, whatever the machine.
 CALLBACKS = """
+    import pathlib
     import time
     import keras
 
     class Slow(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             time.sleep({seconds})
+            if epoch == {hangs_at} and not pathlib.Path("{marker}").exists():
+                pathlib.Path("{marker}").touch()
+                time.sleep(3600)
 
     def make():
         return Slow()
@@ -114,7 +120,10 @@ class LaunchedRun:
 
 
 @contextmanager
-def launched(folder: Path, *options: str, seconds: float, epochs: int = EPOCHS) -> Iterator[LaunchedRun]:
+def launched(
+    folder: Path, *options: str, seconds: float, epochs: int = EPOCHS, hangs_at: int = -1
+) -> Iterator[LaunchedRun]:
+    """A run whose epochs begin with a pause of so many seconds, and one of them, once, with a hang."""
     experiment = write(
         folder / "experiment",
         model=MODEL,
@@ -122,7 +131,8 @@ def launched(folder: Path, *options: str, seconds: float, epochs: int = EPOCHS) 
         epochs=epochs,
         callbacks={"tensorboard": False, "custom": ["callbacks.py:make"]},
     )
-    (experiment / "callbacks.py").write_text(CALLBACKS.format(seconds=seconds).replace("\n    ", "\n"))
+    code = CALLBACKS.format(seconds=seconds, hangs_at=hangs_at, marker=folder / "hung")
+    (experiment / "callbacks.py").write_text(textwrap.dedent(code))
     port, output = two_ports(), folder / "output"
     with output.open("wb") as out:
         process = subprocess.Popen(
@@ -145,26 +155,46 @@ def launched(folder: Path, *options: str, seconds: float, epochs: int = EPOCHS) 
             process.wait(90)
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A run of which three training processes were killed, once it has ended.
+
+    Attributes:
+        run: The run.
+        prometheus: Who has looked on.
+        panels: How many series each query of the dashboards gave when its last epochs were trained.
+    """
+
+    run: LaunchedRun
+    prometheus: Prometheus
+    panels: dict[Query, int]
+
+
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LaunchedRun, Prometheus]]:
-    """A run of which three training processes were killed, once it has ended, and who has looked on."""
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("killed")
     every = ("--set", "checkpoint.every={steps: 30}")
     with launched(folder, *every, seconds=4 * SCRAPE_SECONDS) as run:
         ports = (run.port, run.port + 1)
-        with Prometheus(folder / "prometheus", ports, SCRAPE_SECONDS) as prometheus:
-            for worker, epoch in ((0, 3), (1, 6), (0, 9)):
+        with Prometheus(folder / "prometheus", ports, SCRAPE_SECONDS, [RULES]) as prometheus:
+            for times, (worker, epoch) in enumerate(((0, 3), (1, 6), (0, 9))):
                 run.wait_for_epoch(epoch)
                 run.kill_training(worker)
-                prometheus.wait_for(
-                    f"perdure_run_restarts{{reason='disruption'}} == {[3, 6, 9].index(epoch) + 1}"
-                )
+                prometheus.wait_for(f"sum(perdure_run_restarts) == {times + 1}")
+            run.wait_for_epoch(11)
+            chosen = {"run": "a-run", "__rate_interval": "10s", "__interval": "5m", "__range": "10m"}
+            panels = {query: len(prometheus.query(query.expression)) for query in dashboard_queries(chosen)}
             assert run.wait() == 0, run.output.read_text()
-            yield run, prometheus
+            yield Watched(run, prometheus, panels)
 
 
-def test_prometheus_and_the_csv_agree_at_every_epoch(killed: tuple[LaunchedRun, Prometheus]) -> None:
-    run, prometheus = killed
+def test_every_panel_of_every_dashboard_shows_something(killed: Watched) -> None:
+    assert killed.panels
+    assert [str(query) for query, series in killed.panels.items() if not series] == []
+
+
+def test_prometheus_and_the_csv_agree_at_every_epoch(killed: Watched) -> None:
+    run, prometheus = killed.run, killed.prometheus
     rows = run.rows()
     assert len(rows) == EPOCHS
     (finished,) = prometheus.samples("perdure_run_epochs_finished").values()
@@ -179,8 +209,8 @@ def test_prometheus_and_the_csv_agree_at_every_epoch(killed: tuple[LaunchedRun, 
     assert {value for _, value in rates} == {float(row["learning_rate"]) for row in rows}
 
 
-def test_progress_and_the_csv_agree_at_every_epoch(killed: tuple[LaunchedRun, Prometheus]) -> None:
-    run, _ = killed
+def test_progress_and_the_csv_agree_at_every_epoch(killed: Watched) -> None:
+    run = killed.run
     rows = [{name: float(row[name]) for name in ("loss", "val_loss", "mae", "val_mae")} for row in run.rows()]
     told = [each["metrics"] for each in run.told if each["metrics"]]
     # Each is that of one epoch, in their order, and none is left out.
@@ -190,8 +220,8 @@ def test_progress_and_the_csv_agree_at_every_epoch(killed: tuple[LaunchedRun, Pr
     assert order == sorted(order)
 
 
-def test_no_counter_ever_goes_back(killed: tuple[LaunchedRun, Prometheus]) -> None:
-    _, prometheus = killed
+def test_no_counter_ever_goes_back(killed: Watched) -> None:
+    prometheus = killed.prometheus
     counted = [each for each in WORKER_METRICS if each.type is not MetricType.GAUGE]
     suffixes = {MetricType.COUNTER: ("",), MetricType.HISTOGRAM: ("_count", "_sum", "_bucket")}
     for metric in counted:
@@ -203,8 +233,8 @@ def test_no_counter_ever_goes_back(killed: tuple[LaunchedRun, Prometheus]) -> No
                 assert values == sorted(values), labels
 
 
-def test_what_the_run_went_through_is_seen(killed: tuple[LaunchedRun, Prometheus]) -> None:
-    run, prometheus = killed
+def test_what_the_run_went_through_is_seen(killed: Watched) -> None:
+    run, prometheus = killed.run, killed.prometheus
     attempt = prometheus.query("max_over_time(perdure_run_attempt[1d])")
     assert [float(each["value"][1]) for each in attempt] == [4.0]
     spent = {
@@ -255,3 +285,25 @@ def test_a_run_that_ends_within_one_scrape_interval_is_seen(tmp_path: Path) -> N
         (ended,) = prometheus.samples('perdure_run_state{state="ended"}').values()
     assert finished[-1][1] == 3
     assert ended[-1][1] == 1
+
+
+def test_a_run_that_really_stalls_is_told_of_until_it_goes_on(tmp_path: Path) -> None:
+    """With the rule as it is, but for its times: nobody waits for ten minutes here."""
+    rules = tmp_path / "rules.yaml"
+    text = RULES.read_text()
+    assert text.count("perdure_run_idle_seconds) > 600") == 1
+    text = text.replace("perdure_run_idle_seconds) > 600", "perdure_run_idle_seconds) > 8")
+    rules.write_text(text.replace("for: 5m", "for: 1s"))
+    with (
+        launched(tmp_path, seconds=0, epochs=6, hangs_at=3) as run,
+        Prometheus(tmp_path / "prometheus", (run.port, run.port + 1), SCRAPE_SECONDS, [rules]) as prometheus,
+    ):
+        prometheus.wait_for("perdure_run_epochs_finished == 3", 180)
+        prometheus.wait_for_alert("PerdureRunStalled", firing=True)
+        # Whoever asks is answered meanwhile.
+        told = run.progress()
+        assert told is not None
+        assert (told["state"], told["epoch"]) == ("training", 3)
+        run.kill_training(0)
+        assert run.wait() == 0, run.output.read_text()
+        prometheus.wait_for_alert("PerdureRunStalled", firing=False)

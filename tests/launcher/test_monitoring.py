@@ -19,8 +19,9 @@ import psutil
 import pytest
 import yaml
 
+from launcher.metric_targets import targets_folder
 from launcher.monitoring import MonitoringError, Setup
-from launcher.monitoring.configuration import shared_folder, targets_folder, write_files
+from launcher.monitoring.configuration import shared_folder, write_files
 from tests.monitoring.exporter import served
 from tests.monitoring.prometheus import ask, until, values
 from tests.monitoring.promtool import needs_promtool, promtool

@@ -6,13 +6,13 @@ import socket
 import subprocess
 import time
 import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.monitoring.prometheus import ask, until
 
 needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="Prometheus is not installed (Debian's package has it)"
@@ -30,10 +30,16 @@ class Prometheus:
         ports: What it reads, each a target of its own.
         seconds: How often.
         rules: Files with rules, evaluated as often.
+        targets: What else it reads, as `host:port`.
     """
 
     def __init__(
-        self, folder: Path, ports: Sequence[int], seconds: float, rules: Sequence[Path] = ()
+        self,
+        folder: Path,
+        ports: Sequence[int],
+        seconds: float,
+        rules: Sequence[Path] = (),
+        targets: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         interval = f"{round(seconds * 1000)}ms"
@@ -47,7 +53,7 @@ class Prometheus:
             "scrape_configs": [
                 {
                     "job_name": "perdure",
-                    "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}],
+                    "static_configs": [{"targets": [*(f"127.0.0.1:{port}" for port in ports), *targets]}],
                 }
             ],
         }
@@ -55,7 +61,7 @@ class Prometheus:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self._url = f"http://127.0.0.1:{port}/api/v1"
+        self._url = f"http://127.0.0.1:{port}"
         self._log = folder / "log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
@@ -100,17 +106,21 @@ class Prometheus:
 
     def wait_for(self, expression: str, seconds: float = 60.0) -> list[dict[str, Any]]:
         """Returns the result of an expression once it has one."""
-        deadline = time.monotonic() + seconds
-        while not (found := self.query(expression)):
-            assert time.monotonic() < deadline, f"{expression} has given nothing for {seconds} s"
-            time.sleep(0.1)
-        return found
+        return until(lambda: self.query(expression), expression, seconds)
+
+    def wait_for_alert(self, name: str, *, firing: bool, seconds: float = 60.0) -> None:
+        """Returns once an alert fires, or does no more."""
+
+        def is_so() -> bool:
+            return firing == any(
+                each["labels"]["alertname"] == name and each["state"] == "firing" for each in self.alerts()
+            )
+
+        until(is_so, f"{name}, firing: {firing}", seconds)
 
     def _get(self, path: str, **parameters: str) -> Any:
-        url = f"{self._url}/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                return json.load(answer)["data"]
+            return ask(self._url, path, **parameters)
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{parameters}: {error.read().decode()}") from error
 

@@ -1,0 +1,146 @@
+"""k8s/monitoring on a real server: it is accepted, selects the runs' pods, and their metrics can be read."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.small_pods import output_of, run_pod
+from tests.cluster.training_runs import ROOT, Team, TrainingRun
+from tests.monitoring.scraping import Prometheus, needs_prometheus
+from tests.trainer.supervisor.exposition import Exposition
+from trainer.contract.pod import STATUS_PORT
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
+
+KINDS = {"PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules"}
+RELEASE = {"release": "kube-prometheus-stack"}
+"""What kube-prometheus-stack's Prometheus looks for at monitors and rules, unless it is told otherwise."""
+_READ = f"""
+import urllib.request
+for host in HOSTS:
+    try:
+        url = f"http://{{host}}:{STATUS_PORT}/metrics"
+        print(len(urllib.request.urlopen(url, timeout=5).read()))
+    except OSError as error:
+        print(f"refused: {{error}}")
+"""
+
+
+def definition(kind: str) -> dict[str, Any]:
+    """A resource definition of the Prometheus operator's name, which takes any spec."""
+    plural, group = KINDS[kind], "monitoring.coreos.com"
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [version],
+        },
+    }
+
+
+@pytest.fixture
+def monitoring(admin: Kubectl, team: Team) -> Any:
+    """What an administrator applies, in the team's namespace instead of its own."""
+    there = admin.run("get", "crd", "--output=name")
+    missing = [kind for kind, plural in KINDS.items() if f"/{plural}.monitoring.coreos.com" not in there]
+    for kind in missing:
+        admin.apply(definition(kind))
+        name = definition(kind)["metadata"]["name"]
+        admin.run("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s")
+    rendered = admin.run("kustomize", f"{ROOT}/k8s/monitoring")
+    objects = re.sub(
+        r"^  namespace: monitoring$", f"  namespace: {team.namespace}", rendered, flags=re.MULTILINE
+    )
+    team.admin.run("apply", "--server-side", "--filename=-", stdin=objects)
+    yield [each for each in yaml.safe_load_all(objects) if each]
+    for kind in missing:
+        admin.run("delete", "crd", definition(kind)["metadata"]["name"])
+
+
+def selected(team: Team, monitor: Any) -> list[dict[str, Any]]:
+    """The pods that a PodMonitor means, found as the Prometheus operator finds them."""
+    selector = monitor["spec"]["selector"]
+    wanted = [f"{key}={value}" for key, value in selector.get("matchLabels", {}).items()]
+    for each in selector.get("matchExpressions", ()):
+        assert each["operator"] == "Exists"
+        wanted.append(each["key"])
+    return team.admin.items("pods", ",".join(wanted))
+
+
+def ready(run: TrainingRun) -> list[str]:
+    return [run.pod(worker)["status"]["podIP"] for worker in range(2)]
+
+
+@needs_prometheus
+def test_a_prometheus_finds_the_pods_by_the_monitors_own_selector(
+    team: Team, monitoring: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (monitor,) = [each for each in monitoring if each["kind"] == "PodMonitor"]
+    (rule,) = [each for each in monitoring if each["kind"] == "PrometheusRule"]
+    for each in (monitor, rule):
+        stored = team.admin.items(KINDS[each["kind"]], ",".join(f"{k}={v}" for k, v in RELEASE.items()))
+        assert [found["metadata"]["name"] for found in stored] == ["perdure"]
+    run = team.submit("watched", "--set", "training.epochs=10000")
+    run.trains(epoch=2)
+    with run_pod(team, "bystander", "import time; time.sleep(600)"):
+        pods = selected(team, monitor)
+    assert sorted(each["metadata"]["labels"]["perdure.dev/worker"] for each in pods) == ["0", "1"]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    ports = {
+        port["name"]: port["containerPort"]
+        for each in pods
+        for port in each["spec"]["containers"][0]["ports"]
+    }
+    assert ports[endpoint["port"]] == STATUS_PORT
+    hosts = [each["status"]["podIP"] for each in pods]
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(yaml.safe_dump({"groups": rule["spec"]["groups"]}))
+    targets = [f"{host}:{STATUS_PORT}" for host in hosts]
+    with Prometheus(tmp_path / "prometheus", (), 1, [rules], targets=targets) as prometheus:
+        (state,) = prometheus.wait_for('perdure_run_state{run="watched", state="training"} == 1')
+        assert state["metric"]["run"] == "watched"
+        steps = prometheus.wait_for("count(perdure_worker_steps_total) == 2")
+        assert steps
+        prometheus.wait_for("run:perdure_steps:rate5m > 0")
+
+
+def test_the_network_policy_lets_in_the_namespace_of_the_metrics_and_no_other(
+    team: Team,
+) -> None:
+    namespaces = json.dumps([team.namespace])
+    open_run = team.submit("open", "--set", "training.epochs=10000", "--set", f"metrics.from={namespaces}")
+    closed = team.submit("closed", "--set", "training.epochs=10000")
+    for each in (open_run, closed):
+        each.trains(epoch=1)
+    hosts = [*ready(open_run), *ready(closed)]
+    with run_pod(team, "reader", _READ.replace("HOSTS", repr(hosts))):
+        lines = output_of(team.admin, "reader").splitlines()
+    assert [line.isdigit() for line in lines] == [True, True, False, False], lines
+
+
+def test_a_pod_exports_what_the_contract_says(team: Team) -> None:
+    run = team.submit("told", "--set", "training.epochs=10000")
+    run.trains(epoch=2)
+    for worker in range(2):
+        reading = (
+            "import urllib.request; print(urllib.request.urlopen("
+            f"'http://127.0.0.1:{STATUS_PORT}/metrics').read().decode())"
+        )
+        text = team.admin.run("exec", run.pod_name(worker), "--", "python3.13", "-c", reading)
+        found = Exposition(text)
+        assert found.value("perdure_worker_steps_total", run="told", worker=worker) > 0
+        assert bool(found.values("perdure_run_epoch")) == (worker == 0)
+        if worker == 0:
+            images = {dict(labels)["image"] for name, labels in found.series if name == "perdure_run_info"}
+            assert images == {team.image}
