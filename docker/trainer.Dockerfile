@@ -67,6 +67,7 @@ CMD ["--pod"]
 ARG VARIANT=gpu
 ARG VERSION=unknown
 ARG REVISION=unknown
+ENV PERDURE_REVISION="${REVISION}"
 LABEL org.opencontainers.image.title="perdure-trainer" \
       org.opencontainers.image.description="A worker of a Perdure training run: supervisor and training process" \
       org.opencontainers.image.licenses="Apache-2.0" \

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from trainer.contract import plain_json
+from trainer.contract import plain_json, pod
 
 _PACKAGES = ("perdure", "tensorflow", "tensorflow-cpu", "keras", "numpy", "tensorboard")
 _VARIABLES = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -19,7 +19,7 @@ def environment(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Collects what decides, beside the experiment file, how a run goes.
 
     Args:
-        folder: The experiment's folder, whose git revision is noted where it has one.
+        folder: The experiment's folder, whose git revision is noted where it has one; else that of the image.
         facts: More that only the caller knows, such as workers and devices.
     """
     return {
@@ -28,7 +28,7 @@ def environment(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
-        "git_revision": _git_revision(folder),
+        "git_revision": _git_revision(folder) or os.environ.get(pod.REVISION),
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "executable": sys.executable,
         **facts,

@@ -200,7 +200,7 @@ class Ready:
         parameters: Trainable and other weights of the model, counted by element.
         devices: The chief's devices, such as `CPU` or `GPU x 2`.
         gpus: GPUs of this worker.
-        revision: The git revision of the experiment's folder, from the chief; empty where it has none.
+        revision: The git revision in environment.json, from the chief; empty where there is none.
     """
 
     worker: int

@@ -16,6 +16,8 @@ CPUS = "PERDURE_CPUS"
 """Variable: CPUs that this container asked for, rounded up; what `threads: auto` goes by."""
 IMAGE = "PERDURE_IMAGE"
 """Variable: the container's image, for those who look at metrics."""
+REVISION = "PERDURE_REVISION"
+"""Variable, set by the image: the revision that it was built from."""
 GRACE = "PERDURE_GRACE"
 """Variable: seconds between SIGTERM and SIGKILL."""
 
