@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.integration.real_run import STEPS_PER_EPOCH, RealRun
 from tests.launcher.served_tensorboard import Served, served
@@ -19,6 +20,8 @@ from trainer.contract.run_directory import RunDirectory
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]
 
 EPOCHS, BATCHES = 40, 5
+CURVES = {(255, 112, 67), (0, 119, 187)}
+"""Colours of what TensorBoard draws of training and of validation."""
 SLOW = ("--", "--load_fast=false")
 """TensorBoard's other loader, which reads object stores."""
 
@@ -65,7 +68,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
 
 
 def assert_each_point_is_there_once(killed: Killed, board: Served) -> None:
-    board.wait_for(lambda: board.scalars("validation", "epoch_loss")[-1:] and ended(board))
+    steps = range(BATCHES, EPOCHS * STEPS_PER_EPOCH + 1, BATCHES)
+    board.wait_for(lambda: len(board.scalars("validation", "epoch_loss")) >= EPOCHS)
+    board.wait_for(lambda: len(board.scalars("train", "epoch_loss")) >= EPOCHS)
+    board.wait_for(lambda: len(board.scalars("train", "batch_loss")) >= len(steps))
     curves = killed.curves()
     tags = board.get("data/plugin/scalars/tags")
     by_epoch = {(run, tag) for run in tags for tag in tags[run] if tag.startswith("epoch_")}
@@ -74,12 +80,7 @@ def assert_each_point_is_there_once(killed: Killed, board: Served) -> None:
         found = board.scalars(run, tag)
         assert [step for step, _ in found] == list(range(EPOCHS)), (run, tag)
         assert [value for _, value in found] == pytest.approx([value for _, value in expected], rel=1e-6)
-    batches = [step for step, _ in board.scalars("train", "batch_loss")]
-    assert batches == list(range(BATCHES, EPOCHS * STEPS_PER_EPOCH + 1, BATCHES))
-
-
-def ended(board: Served) -> bool:
-    return all(board.scalars(run, "epoch_loss")[-1:][0][0] == EPOCHS - 1 for run in ("train", "validation"))
+    assert [step for step, _ in board.scalars("train", "batch_loss")] == list(steps)
 
 
 @pytest.mark.parametrize("loader", [0, 1], ids=["fast", "slow"])
@@ -93,7 +94,6 @@ def test_a_tensorboard_that_is_opened_afterwards_shows_each_point_once(
 ) -> None:
     with served(killed.directory.url, *options) as board:
         assert_each_point_is_there_once(killed, board)
-        # Of the runs here, only this page tells what their model is made of.
         graph = board.get("data/plugin/graphs/info")
         assert graph["train"]["tags"]["keras"]["conceptual_graph"] is True
         assert len(board.get("data/plugin/histograms/tags")["train"]) > 4
@@ -104,15 +104,19 @@ def test_a_browser_draws_the_curves(killed: Killed, tmp_path: Path) -> None:
         pytest.skip("there is no chromium on the PATH to look with")
     picture = tmp_path / "curves.png"
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-    options += ["--window-size=1400,900", "--virtual-time-budget=20000"]
-    page = f"{killed.boards[0].url}?tagFilter=epoch#timeseries"
-    for what in ("--dump-dom", f"--screenshot={picture}"):
-        ended = subprocess.run(
-            [chromium, *options, what, page], capture_output=True, text=True, timeout=120, check=True
-        )
-        if what == "--dump-dom":
-            for tag in ("epoch_loss", "epoch_mae", "epoch_learning_rate"):
-                assert tag in ended.stdout
+    look = [chromium, *options, "--window-size=1400,900", f"--screenshot={picture}"]
+    # The page is given time that passes only while it waits, which a busy machine may make too short.
+    for seconds in (20, 60, 180):
+        command = [*look, f"--virtual-time-budget={seconds}000", f"{killed.boards[0].url}#scalars"]
+        subprocess.run(command, capture_output=True, timeout=200, check=True)
+        if colours(picture) >= CURVES:
+            break
     print(f"the picture: {picture}")
-    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert picture.stat().st_size > 20_000
+    assert colours(picture) >= CURVES
+
+
+def colours(picture: Path) -> set[tuple[int, int, int]]:
+    """Of the part where curves are drawn, right of the runs' names."""
+    with Image.open(picture) as image:
+        part = image.convert("RGB").crop((350, 130, *image.size))
+    return {colour for _, colour in part.getcolors(part.width * part.height)}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -37,8 +38,13 @@ class Served:
             return json.load(answer)
 
     def scalars(self, run: str, tag: str) -> list[tuple[int, float]]:
-        """Step and value of each point of a curve, in the order served."""
-        points = self.get("data/plugin/scalars/scalars", run=run, tag=tag)
+        """Step and value of each point of a curve, in the order served; none where it is not known yet."""
+        try:
+            points = self.get("data/plugin/scalars/scalars", run=run, tag=tag)
+        except HTTPError as error:
+            if error.code not in (400, 404):
+                raise
+            return []
         return [(step, value) for _, step, value in points]
 
     def wait_for(self, look: Callable[[], Found], seconds: float = 60) -> Found:
