@@ -13,6 +13,7 @@ STORAGE ?=
 RUN ?=
 SET ?=
 NAMESPACE ?=
+PORT ?=
 IN_NAMESPACE = $(if $(NAMESPACE),--namespace "$(NAMESPACE)")
 KILLS ?= 40
 SEED ?= 1
@@ -45,7 +46,7 @@ install_dashboards = $(BIN)/pip install --quiet --disable-pip-version-check --re
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate doctor submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos monitor dashboards lint format bench clean distclean
+.PHONY: help run tensorboard validate doctor submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos monitor dashboards lint format bench clean distclean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,10 @@ help: ## Lists the targets
 run: $(READY) ## Trains EXPERIMENT on this machine (WORKERS, STORAGE, RUN, SET)
 	@$(BIN)/perdure run "$(EXPERIMENT)" $(if $(WORKERS),--workers "$(WORKERS)") \
 		$(if $(STORAGE),--storage "$(STORAGE)") $(if $(RUN),--run "$(RUN)") $(foreach each,$(SET),--set '$(each)')
+
+tensorboard: $(READY) ## Shows the logs of RUN, or of all runs of EXPERIMENT, in TensorBoard (STORAGE, PORT)
+	@$(BIN)/perdure tensorboard "$(or $(RUN),$(EXPERIMENT))" $(if $(STORAGE),--storage "$(STORAGE)") \
+		$(if $(PORT),--port "$(PORT)")
 
 validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 	@$(BIN)/perdure validate "$(EXPERIMENT)" $(foreach each,$(SET),--set '$(each)')

@@ -46,6 +46,9 @@ _SECTIONS = {
     "Train": {
         "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
         "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
+        "tensorboard": _Entry(
+            "launcher.commands.tensorboard", "tensorboard_command", "Shows the logs of runs on this machine."
+        ),
     },
     "Look at runs on this machine": {
         "monitor": _Entry(
@@ -206,7 +209,7 @@ def _what_there_is(error: click.ClickException) -> str:
         return ""
     if error.param.name == "run":
         return f"{called()} list shows the runs of the namespace."
-    return of_experiments() if error.param.name == "experiment" else ""
+    return of_experiments() if error.param.name in ("experiment", "named") else ""
 
 
 def _known_errors() -> tuple[type[Exception], ...]:

@@ -114,7 +114,7 @@ def _summary(run: LocalRun, result: Mapping[str, Any], restarts: Sequence[Restar
     if spec.callbacks.csv_log:
         rows.append(("CSV log", shown_path(directory.csv)))
     if spec.callbacks.tensorboard is not None:
-        rows.append(("TensorBoard", f"{tensorboard_command(directory.tensorboard)}"))
+        rows.append(("TensorBoard", tensorboard_command(directory.url)))
     rows += [
         ("result", shown_path(directory.result)),
         ("speed", f"{result['examples_per_second']:,.0f} examples/s, {result['seconds']:.1f} s in all"),
@@ -182,8 +182,8 @@ def _failure(failure: Failed, reason: str, workers: int) -> str:
 
 
 def tensorboard_command(directory: str) -> str:
-    """The command that opens TensorBoard, with the program of this environment where it has one."""
-    return shlex.join([program("tensorboard"), "--logdir", shown_path(directory)])
+    """The command that shows the logs in a run's directory."""
+    return shlex.join([program("perdure"), "tensorboard", shown_path(directory)])
 
 
 def program(name: str) -> str:

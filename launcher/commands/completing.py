@@ -1,5 +1,7 @@
 """What a shell offers behind TAB: runs of the cluster, experiments of this folder."""
 
+from pathlib import Path
+
 import click
 from click.shell_completion import CompletionItem
 
@@ -32,3 +34,15 @@ def complete_experiment(
     """Names of the experiments in ./experiments, else whatever folder the shell finds."""
     names = [name for name in experiments() if name.startswith(incomplete)]
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
+
+
+def complete_logged(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the runs in ./runs, the newest first, behind those of the experiments; else folders."""
+    from launcher.logged_runs import known_runs  # noqa: PLC0415
+    from trainer.contract.launch import LOCAL_STORAGE  # noqa: PLC0415
+
+    place = str(ctx.params.get("storage") or LOCAL_STORAGE)
+    runs = [] if "://" in place else [each.partition("/")[2] for each in known_runs(Path(place))]
+    found = [CompletionItem(name) for name in runs if name.startswith(incomplete)]
+    named = complete_experiment(ctx, param, incomplete)
+    return found if found and named[0].type == "dir" else [*named, *found]

@@ -44,7 +44,7 @@ def test_the_output_tells_the_plan_every_epoch_and_the_end(whole: Ended) -> None
     epochs = result["epochs"]
     assert f"stopped early after epoch {epochs}, since val_loss had not improved for 8 epochs" in whole.output
     assert f"{80 - epochs} of 80 epochs were saved" in whole.output
-    assert f"tensorboard --logdir {whole.directory}/logs/tensorboard" in whole.output
+    assert f"perdure tensorboard {whole.directory}\n" in whole.output
     assert "Traceback" not in whole.output
 
 

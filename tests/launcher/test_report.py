@@ -96,7 +96,7 @@ def test_the_summary_of_an_early_stop(digits: LocalRun) -> None:
     rows = [line.split(maxsplit=1) for line in told[2:]]
     assert told[2:4] == ["best val_accuracy  0.9833 at epoch 24", "best val_loss      0.0812 at epoch 26"]
     assert ["CSV", "log            runs/digits/a-run/logs/training.csv"] in rows
-    assert told[-4].endswith("tensorboard --logdir runs/digits/a-run/logs/tensorboard")
+    assert told[-4].endswith("perdure tensorboard runs/digits/a-run")
     assert told[-1] == "weights            sha256 68e09afa3629ea22, equal on all workers"
 
 

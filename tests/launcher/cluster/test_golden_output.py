@@ -113,6 +113,7 @@ MISTAKES = {
     "prune": ("prune --older-than soon", "prune --keep -1"),
     "completion": ("completion", "completion tcsh"),
     "monitor": ("monitor mine", "monitor --port 70000"),
+    "tensorboard": ("tensorboard", "tensorboard nothing", "tensorboard a b", "tensorboard digits --port 0"),
 }  # fmt: skip
 NO_CLUSTER = (
     "doctor", "submit digits", "list", "status mine", "watch mine", "wait mine", "logs mine", "diff digits",
@@ -177,7 +178,7 @@ def test_without_a_cluster(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_verb_has_its_texts() -> None:
-    assert {case.words[0] for case in CASES} == set(VERBS) - {"run", "monitor"}
+    assert {case.words[0] for case in CASES} == set(VERBS) - {"run", "monitor", "tensorboard"}
     assert set(MISTAKES) == {*VERBS, "perdure"}
 
 

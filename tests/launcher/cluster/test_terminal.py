@@ -54,6 +54,7 @@ CASES = (
     Case("perdure", ""),
     Case("perdure-narrow", "", columns=NARROW),
     Case("run-unknown", "run nothing", code=64),
+    Case("tensorboard-unknown", "tensorboard nothing", code=64),
     Case("validate-wrong", "validate digits --set training.epochs=0", code=64),
     Case("validate", "validate digits"),
     Case("render-help", "render --help"),
