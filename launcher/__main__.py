@@ -47,6 +47,11 @@ _SECTIONS = {
         "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
         "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
     },
+    "Look at results": {
+        "report": _Entry(
+            "launcher.commands.report", "report_command", "Writes runs as one HTML page, curves and all."
+        ),
+    },
     "Look at runs on a cluster": {
         "list": _Entry("launcher.commands.list", "list_command", "Lists the runs of a namespace."),
         "status": _Entry("launcher.commands.status", "status_command", "Shows what a run is doing."),
