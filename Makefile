@@ -111,7 +111,7 @@ chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard, hard16)
 golden: $(READY) ## Regenerates the golden files of rendered runs, and of what the verbs print
 	$(BIN)/python -m tests.launcher.manifests.golden --write
 	PERDURE_WRITE_GOLDEN=1 $(BIN)/pytest --quiet tests/launcher/cluster/test_golden_output.py \
-		tests/launcher/cluster/test_terminal.py
+		tests/launcher/cluster/test_terminal.py tests/launcher/html_report/test_page.py
 
 lint: $(READY) ## Checks style, formatting, types, layers and golden files
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from launcher.html_report.scales import Scale
 from trainer.contract.run_events import EventKind
 
 WIDTH, HEIGHT = 480, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 468, 26, 236
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 468, 26, 236
 STYLES = 8
 """So many colours, each with dashes of its own; then they begin again."""
 TOGGLES = 16
@@ -76,6 +76,7 @@ class Chart:
         from_zero: Whether the scale of the values begins at 0, unless it is logarithmic.
         stepped: Whether a value holds until the next one, instead of leading to it.
         note: A sentence below it.
+        names_all: Whether the legend names the curve even if it is the only one.
     """
 
     title: str
@@ -86,6 +87,7 @@ class Chart:
     from_zero: bool = False
     stepped: bool = False
     note: str = ""
+    names_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def figure(chart: Chart, key: str, detail: Detail) -> Markup:
     lines = [simplified(each.points, detail.buckets) for each in chart.series]
     across = scales.of_epochs((at for each in chart.series for at, _ in each.points), _LEFT, _RIGHT)
     up = _scale_of_values(chart)
-    shown = [mark for mark in chart.marks if _is_shown(mark, chart, across)]
+    shown = _shown(chart.marks, across)
     curves = zip(chart.series, lines, strict=True)
     # Without marks their strip is not drawn.
     begin = 0 if shown else _TOP - 6
@@ -240,7 +242,7 @@ def _grid(across: Scale, up: Scale, chart: Chart) -> Markup:
             "text",
             _shortened(f"{chart.unit}{log}"),
             class_="label middle",
-            transform=f"translate(13 {(_TOP + _BOTTOM) / 2}) rotate(-90)",
+            transform=f"translate(12 {(_TOP + _BOTTOM) / 2}) rotate(-90)",
         ),
     ])  # fmt: skip
 
@@ -284,13 +286,14 @@ class _Pen:
         return _px(self.across(point[0])), _px(self.up(point[1]))
 
 
-def _is_shown(mark: Mark, chart: Chart, across: Scale) -> bool:
-    changes = sum(each.kind is EventKind.LEARNING_RATE_CHANGED for each in chart.marks)
-    if mark.epoch is None or mark.kind not in _MARKED:
-        return False
-    if mark.kind is EventKind.LEARNING_RATE_CHANGED and changes > _MOST_CHANGES:
-        return False
-    return across.low <= mark.epoch <= across.high
+def _shown(found: Sequence[Mark], across: Scale) -> list[Mark]:
+    """Those that the strip has room for, and that lie on the chart."""
+    placed = [mark for mark in found if mark.kind in _MARKED and mark.epoch is not None]
+    changes = sum(mark.kind is EventKind.LEARNING_RATE_CHANGED for mark in placed)
+    kinds = [
+        kind for kind in _MARKED if kind is not EventKind.LEARNING_RATE_CHANGED or changes <= _MOST_CHANGES
+    ]
+    return [mark for mark in placed if mark.kind in kinds and across.low <= _epoch(mark) <= across.high]
 
 
 def _marks(found: Sequence[Mark], across: Scale) -> list[Markup]:
@@ -323,8 +326,8 @@ def _epoch(mark: Mark) -> float:
 
 
 def _legend(chart: Chart, lines: Sequence[Line], shown: Sequence[Mark]) -> Markup:
-    several = len(chart.series) > 1
-    items = [_legend_item(each, n) for n, each in enumerate(chart.series)] if several else []
+    named = chart.names_all or len(chart.series) > 1
+    items = [_legend_item(each, n) for n, each in enumerate(chart.series)] if named else []
     kinds = [kind for kind in _MARKED if any(mark.kind is kind for mark in shown)]
     kinds += [EventKind.BEST] if any(each.best is not None for each in chart.series) else []
     items += [

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 EPOCH = "epoch"
@@ -69,7 +69,7 @@ def from_csv(text: str) -> Curves:
 
 def from_history(history: Mapping[str, object]) -> Curves:
     """Reads the history in a result, which has no times."""
-    lists = {name: values for name, values in history.items() if isinstance(values, Sequence)}
+    lists = {name: values for name, values in history.items() if isinstance(values, list)}
     longest = max(map(len, lists.values()), default=0)
     columns = {
         # Where not every epoch has a value, which ones have is not told.

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from launcher.columns import duration
 from launcher.html_report.figures import UNKNOWN, moment, number, seconds, share
 from launcher.html_report.marks import best_marks, marks
 from launcher.html_report.reading import ReadRun
@@ -69,8 +68,7 @@ def _time(run: ReadRun) -> list[Fact]:
     spent = time_spent(run)
     if spent is None:
         return []
-    whole = seconds(spent.wall) if spent.wall < 100 else duration(spent.wall)
-    told = Fact("Time", whole, f"from {moment(spent.began)}")
+    told = Fact("Time", seconds(spent.wall), f"from {moment(spent.began)}")
     return [told, Fact("Goodput", share(spent.goodput), "of the time went into epochs that count")]
 
 

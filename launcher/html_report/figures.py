@@ -2,11 +2,12 @@
 
 import math
 from datetime import UTC, datetime
-
-from launcher.columns import duration
+from itertools import pairwise
 
 UNKNOWN = "\u2013"
 """Stands where there is nothing to show."""
+
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def number(value: float | None) -> str:
@@ -23,10 +24,17 @@ def number(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration: exact where it is short, in two units where it is long."""
+    """A duration: three digits where it is short, two units where it is long."""
     if value is None:
         return UNKNOWN
-    return f"{value:.3g} s" if abs(value) < 100 else duration(value)
+    if value < 99.5:
+        return f"{value:.3g} s"
+    whole = round(value)
+    for (unit, size), (part, smaller) in pairwise(_UNITS):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size:,} {unit}" + (f" {rest} {part}" if rest else "")
+    return f"{whole} s"
 
 
 def share(value: float | None) -> str:

@@ -35,26 +35,15 @@ def of_several(runs: Sequence[ReadRun], labels: Sequence[str]) -> tuple[list[Cha
     metrics = list(dict.fromkeys(name for run in runs for name in run.curves.metrics))
     rates = list(dict.fromkeys(name for run in runs for name in run.curves.learning_rates))
     every = [each for base in _bases(metrics) for each in (base, f"{VALIDATION}{base}") if each in metrics]
-    best = [best_marks(marks(run)) for run in runs]
-    charts = [
-        Chart(name, name, [
-            Series(label, run.curves.points(name), n, _best(best[n], name))
-            for n, (run, label) in enumerate(zip(runs, labels, strict=True))
-            if name in run.curves.columns
-        ])
-        for name in every
-    ]  # fmt: skip
+    charts = [Chart(name, name, _over_each_other(runs, labels, name), names_all=True) for name in every]
     charts += [
         Chart(
             name.replace("_", " "),
             "learning rate",
-            [
-                Series(label, run.curves.points(name), n)
-                for n, (run, label) in enumerate(zip(runs, labels, strict=True))
-                if name in run.curves.columns
-            ],
+            _over_each_other(runs, labels, name),
             ratio=_RATIO_OF_RATES,
             stepped=True,
+            names_all=True,
         )
         for name in rates
     ]
@@ -77,6 +66,14 @@ def examples_per_second(run: ReadRun) -> list[tuple[float, float | None]]:
     if not isinstance(steps, int) or not isinstance(batch, int):
         return []
     return [(float(at), steps * batch / value) for at, value in run.curves.finite(EPOCH_SECONDS) if value > 0]
+
+
+def _over_each_other(runs: Sequence[ReadRun], labels: Sequence[str], name: str) -> list[Series]:
+    return [
+        Series(label, run.curves.points(name), n, _best(best_marks(marks(run)), name))
+        for n, (run, label) in enumerate(zip(runs, labels, strict=True))
+        if name in run.curves.columns
+    ]
 
 
 def _pair(run: ReadRun, base: str, found: Sequence[Mark]) -> Chart:
@@ -105,10 +102,30 @@ def _speed(runs: Sequence[ReadRun], labels: Sequence[str], found: Sequence[Mark]
     charts = []
     if seconds:
         told = "The first epoch holds the tracing of the steps."
-        charts.append(Chart("Seconds per epoch", "seconds", seconds, found, from_zero=True, note=told))
+        charts.append(
+            Chart(
+                "Seconds per epoch",
+                "seconds",
+                seconds,
+                found,
+                from_zero=True,
+                note=told,
+                names_all=len(runs) > 1,
+            )
+        )
     if speeds:
         told = "Validation and callbacks included; a smaller last batch counts as a whole one."
-        charts.append(Chart("Throughput", "examples per second", speeds, found, from_zero=True, note=told))
+        charts.append(
+            Chart(
+                "Throughput",
+                "examples per second",
+                speeds,
+                found,
+                from_zero=True,
+                note=told,
+                names_all=len(runs) > 1,
+            )
+        )
     return charts
 
 

@@ -230,9 +230,9 @@ def _interruptions(run: ReadRun) -> Markup:
 def _events(found: Sequence[Mark]) -> Markup:
     if not found:
         return element("p", "Nothing is known to have happened.", class_="note")
-    few = [mark for mark in found if mark.kind not in _NUMEROUS]
-    many = [mark for mark in found if mark.kind in _NUMEROUS]
-    kept = [*few[-_MOST_EVENTS:], *many[-_MOST_EVENTS:]]
+    few = [n for n, mark in enumerate(found) if mark.kind not in _NUMEROUS]
+    many = [n for n, mark in enumerate(found) if mark.kind in _NUMEROUS]
+    kept = sorted([*few[-_MOST_EVENTS:], *many[-_MOST_EVENTS:]])
     rows = [
         [
             element("span", mark_key(mark.kind), f" {NAMES[mark.kind]}"),
@@ -241,8 +241,7 @@ def _events(found: Sequence[Mark]) -> Markup:
             UNKNOWN if mark.epoch is None else f"{math.ceil(mark.epoch)}",
             mark.message,
         ]
-        for mark in found
-        if any(mark is each for each in kept)
+        for mark in (found[n] for n in kept)
     ]  # fmt: skip
     count = f"{len(rows)} of {len(found)}" if len(rows) < len(found) else f"{len(rows)}"
     heading = element("summary", f"Events: {count}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from launcher.columns import duration
 from launcher.html_report import figures, scales
 from launcher.html_report.charts import WIDTH, mark_shape
 from launcher.html_report.marks import NAMES, Mark
@@ -78,7 +77,7 @@ def _bar(attempt: Attempt, spent: TimeSpent, place: Place) -> Markup:
     begin = place(attempt.began or 0.0)
     end = place(attempt.ended if attempt.ended is not None else spent.ended)
     how = "goes on, or was lost" if attempt.record is None else str(attempt.record.kind)
-    lasted = "" if attempt.record is None else f", {duration(attempt.record.seconds)}"
+    lasted = "" if attempt.record is None else f", {figures.seconds(attempt.record.seconds)}"
     odd = "odd" if attempt.number % 2 else "even"
     return element(
         "rect",
@@ -115,7 +114,7 @@ def _description(run: ReadRun, spent: TimeSpent, dated: Sequence[Mark]) -> str:
         if (count := sum(mark.kind is kind for mark in dated))
     ]  # fmt: skip
     attempts = f"{len(run.attempts)} attempt{'s' if len(run.attempts) != 1 else ''}"
-    told = f"Timeline: {attempts} in {duration(spent.wall)} from {figures.moment(spent.began)}"
+    told = f"Timeline: {attempts} in {figures.seconds(spent.wall)} from {figures.moment(spent.began)}"
     events = f"Events: {', '.join(counts)}" if counts else "No events are known"
     return f"{told}. {events}. The table below has them all."
 
