@@ -89,7 +89,7 @@ def _advice(given: str, runs: Sequence[Path]) -> str:
 def _listed(runs: Sequence[Path]) -> str:
     newest = sorted(runs, key=lambda run: run.stat().st_mtime, reverse=True)[:_MOST]
     more = f" and {len(runs) - _MOST} older ones" if len(runs) > _MOST else ""
-    return ", ".join(map(_name, newest)) + more
+    return ", ".join(sorted(map(_name, newest))) + more
 
 
 def _name(run: Path) -> str:
