@@ -41,7 +41,7 @@ NODE_ON ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run validate doctor submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
+.PHONY: help run report validate doctor submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos lint format bench clean distclean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ help: ## Lists the targets
 run: $(READY) ## Trains EXPERIMENT on this machine (WORKERS, STORAGE, RUN, SET)
 	@$(BIN)/perdure run "$(EXPERIMENT)" $(if $(WORKERS),--workers "$(WORKERS)") \
 		$(if $(STORAGE),--storage "$(STORAGE)") $(if $(RUN),--run "$(RUN)") $(foreach each,$(SET),--set '$(each)')
+
+report: $(READY) ## Writes RUN, or several, as one HTML page (RUN, STORAGE, ARGS such as "-o x.html")
+	@test -n "$(RUN)" || { echo "make report needs RUN=name, or RUN=\"name name\"" >&2; exit 64; }
+	@$(BIN)/perdure report $(RUN) $(if $(STORAGE),--storage "$(STORAGE)") $(ARGS)
 
 validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 	@$(BIN)/perdure validate "$(EXPERIMENT)" $(foreach each,$(SET),--set '$(each)')

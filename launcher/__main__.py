@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from launcher.commands.common import COMPLETION, PLUGIN, called, is_plugin, of_experiments
+from launcher.commands.common import COMPLETION, PLUGIN, called, is_plugin, of_experiments, of_runs
 from launcher.plain_text import plain
 from trainer.contract.exit_codes import ExitCode
 
@@ -206,6 +206,8 @@ def _what_there_is(error: click.ClickException) -> str:
         return ""
     if error.param.name == "run":
         return f"{called()} list shows the runs of the namespace."
+    if error.param.name == "runs":
+        return of_runs()
     return of_experiments() if error.param.name == "experiment" else ""
 
 

@@ -1,6 +1,7 @@
 """Run directories on this machine, by their path or by the run's name."""
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def is_run_directory(path: Path) -> bool:
     """Tells whether a run has left something in a directory."""
     paths = RunDirectory(str(path))
     kept = (paths.experiment, paths.environment, paths.result, paths.csv, paths.events, paths.attempts)
-    return path.is_dir() and any(Path(each).exists() for each in kept)
+    return any(map(os.path.exists, kept))
 
 
 def find_runs(given: Sequence[str], storage: str) -> list[str]:
@@ -54,6 +55,11 @@ def find_runs(given: Sequence[str], storage: str) -> list[str]:
 def known_runs(storage: Path) -> list[Path]:
     """Every run directory below a storage, as `<storage>/<experiment>/<run>`."""
     return sorted(path for path in storage.glob("*/*") if is_run_directory(path))
+
+
+def listed(storage: str) -> str:
+    """Names of the newest runs below a storage, for people."""
+    return _listed(known_runs(Path(storage)))
 
 
 def _candidates(given: str, runs: Sequence[Path]) -> list[Path]:

@@ -47,13 +47,15 @@ def curves(history: Sequence[Mapping[str, float]], columns: int) -> list[tuple[s
     finite = [value for values in found.values() for value in _known(values) if math.isfinite(value)]
     # All on one scale, so that they can be compared.
     low, high = min(finite, default=0.0), max(finite, default=0.0)
-    shown = []
-    for name, values in found.items():
-        ends = f"{_known(values)[0]:.4g}", f"{_known(values)[-1]:.4g}"
-        width = min(_MOST, columns - sum(map(len, ends)) - 2)
-        if width >= _LEAST:
-            shown.append((name, f"{ends[0]} {sparkline(values, width, low, high)} {ends[1]}"))
-    return shown
+    ends = {name: [f"{_known(values)[at]:.4g}" for at in (0, -1)] for name, values in found.items()}
+    first, last = (max((len(each[at]) for each in ends.values()), default=0) for at in (0, -1))
+    width = min(_MOST, columns - first - last - 2)
+    if width < _LEAST:
+        return []
+    return [
+        (name, f"{ends[name][0]:>{first}} {sparkline(values, width, low, high)} {ends[name][1]}")
+        for name, values in found.items()
+    ]
 
 
 class Seen:

@@ -129,7 +129,7 @@ def overview(runs: Sequence[ReadRun], labels: Sequence[str]) -> Markup:
     head = ["run", "state", "epochs", *(f"best {name}" for name in monitors)]
     head += ["time", "goodput", "GPU-hours", "saved", "interruptions"]
     rows = [_row(run, label, n, monitors) for n, (run, label) in enumerate(zip(runs, labels, strict=True))]
-    return table("The runs", head, rows)
+    return table("The runs", head, rows, "short")
 
 
 def differences(runs: Sequence[ReadRun], labels: Sequence[str]) -> Markup:
@@ -186,7 +186,7 @@ def _row(run: ReadRun, label: str, position: int, monitors: Sequence[str]) -> li
     asked = epochs_asked(run)
     done = run.curves.epochs[-1] if run.curves.epochs else 0
     return [
-        element("a", run_key(position), f" {label}", href=f"#run-{position + 1}"),
+        joined([run_key(position), " ", element("a", label, href=f"#run-{position + 1}")]),
         badge(run),
         f"{done:,}" + ("" if asked is None else f" of {asked:,}"),
         *(f"{number(best[name][0])} at {best[name][1]}" if name in best else UNKNOWN for name in monitors),

@@ -47,6 +47,15 @@ def test_losses_are_drawn_on_one_scale() -> None:
     assert curves(history, 40) == [("loss", "2 █▅ 1"), ("val_loss", "1 ▅▁ 0")]
 
 
+def test_curves_begin_below_each_other() -> None:
+    assert [
+        text[:5] for _, text in curves([{"loss": 10.5, "val_loss": 9.0}, {"loss": 1.0, "val_loss": 1.0}], 40)
+    ] == [
+        "10.5 ",
+        "   9 ",
+    ]
+
+
 def test_validation_now_and_then() -> None:
     history = [{"loss": 2.0}, {"loss": 1.0, "val_loss": 1.0}, {"loss": 0.5}, {"loss": 0.25, "val_loss": 0.5}]
     assert curves(history, 40)[1] == ("val_loss", "1  ▄ ▂ 0.5")
