@@ -216,9 +216,8 @@ def _scale_of_values(chart: Chart) -> Scale:
         if value is not None and math.isfinite(value)
     ]
     scale = scales.covering(values, _BOTTOM, _TOP + 10, ratio=chart.ratio)
-    if chart.from_zero and not scale.logarithmic and scale.high > 0:
-        return replace(scale, low=min(0.0, *values) if values else 0.0)
-    return scale
+    begins_at_zero = chart.from_zero and not scale.logarithmic and min(values, default=0.0) >= 0
+    return replace(scale, low=0.0) if begins_at_zero else scale
 
 
 def _grid(across: Scale, up: Scale, chart: Chart) -> Markup:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 _LARGEST = 1e300
 """Values beyond are drawn as if they were this, so that differences stay finite."""
+_SMALLEST = 5e-324
+"""Above 0."""
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -50,8 +52,9 @@ def covering(values: Iterable[float], start: float, end: float, *, ratio: float 
     clipped = [min(max(value, -_LARGEST), _LARGEST) for value in values]
     low, high = min(clipped, default=0.0), max(clipped, default=1.0)
     if low > 0 and high / low >= ratio:
-        room = (high / low) ** 0.04
-        return Scale(low / room, high * room, start, end, logarithmic=True)
+        room = 10 ** (0.04 * (math.log10(high) - math.log10(low)))
+        ends = max(low / room, _SMALLEST), min(high * room, _LARGEST)
+        return Scale(*ends, start, end, logarithmic=True)
     room = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
     return Scale(low - room, high + room, start, end)
 

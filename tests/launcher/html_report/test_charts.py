@@ -2,6 +2,8 @@ import math
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from launcher.html_report.charts import STYLES, TOGGLES, Chart, Detail, Series, figure
 from launcher.html_report.marks import Mark
@@ -61,6 +63,12 @@ def test_of_very_many_curves_the_first_can_be_hidden() -> None:
 )
 def test_whatever_the_values_all_is_drawn_within_the_chart(values) -> None:
     found = drawn(chart(values))
+    assert all(0 <= each <= 480 for each in places(found))
+
+
+@given(st.lists(st.one_of(st.none(), st.floats()), max_size=30), st.booleans())
+def test_any_values_are_drawn_within_the_chart(values, from_zero) -> None:
+    found = drawn(chart(values, from_zero=from_zero))
     assert all(0 <= each <= 480 for each in places(found))
 
 
