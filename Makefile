@@ -46,7 +46,7 @@ install_dashboards = $(BIN)/pip install --quiet --disable-pip-version-check --re
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run tensorboard validate doctor submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos monitor dashboards lint format bench clean distclean
+.PHONY: help run tensorboard report validate doctor submit list status watch logs wait diff stop resume delete render golden test image push launcher-image cluster-test kind-up kind-down chaos monitor dashboards lint format bench clean distclean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ run: $(READY) ## Trains EXPERIMENT on this machine (WORKERS, STORAGE, RUN, SET)
 tensorboard: $(READY) ## Shows the logs of RUN, or of all runs of EXPERIMENT, in TensorBoard (STORAGE, PORT)
 	@$(BIN)/perdure tensorboard "$(or $(RUN),$(EXPERIMENT))" $(if $(STORAGE),--storage "$(STORAGE)") \
 		$(if $(PORT),--port "$(PORT)")
+
+report: $(READY) ## Writes RUN, or several, as one HTML page (RUN, STORAGE, ARGS such as "-o x.html")
+	@test -n "$(RUN)" || { echo "make report needs RUN=name, or RUN=\"name name\"" >&2; exit 64; }
+	@$(BIN)/perdure report $(RUN) $(if $(STORAGE),--storage "$(STORAGE)") $(ARGS)
 
 validate: $(READY) ## Checks the experiment file of EXPERIMENT (SET)
 	@$(BIN)/perdure validate "$(EXPERIMENT)" $(foreach each,$(SET),--set '$(each)')
@@ -127,7 +131,7 @@ dashboards: $(READY) ## Regenerates Grafana's dashboards and the PrometheusRule
 golden: $(READY) ## Regenerates the golden files of rendered runs, and of what the verbs print
 	$(BIN)/python -m tests.launcher.manifests.golden --write
 	PERDURE_WRITE_GOLDEN=1 $(BIN)/pytest --quiet tests/launcher/cluster/test_golden_output.py \
-		tests/launcher/cluster/test_terminal.py
+		tests/launcher/cluster/test_terminal.py tests/launcher/html_report/test_page.py
 
 lint: $(READY) ## Checks style, formatting, types, layers, golden and generated files
 	@$(install_dashboards)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from launcher.commands.common import COMPLETION, PLUGIN, called, is_plugin, of_experiments
+from launcher.commands.common import COMPLETION, PLUGIN, called, is_plugin, of_experiments, of_runs
 from launcher.plain_text import plain
 from trainer.contract.exit_codes import ExitCode
 
@@ -46,11 +46,14 @@ _SECTIONS = {
     "Train": {
         "run": _Entry("launcher.commands.run", "run_command", "Trains an experiment on this machine."),
         "submit": _Entry("launcher.commands.submit", "submit_command", "Trains an experiment on a cluster."),
-        "tensorboard": _Entry(
-            "launcher.commands.tensorboard", "tensorboard_command", "Shows the logs of runs on this machine."
-        ),
     },
     "Look at runs on this machine": {
+        "report": _Entry(
+            "launcher.commands.report", "report_command", "Writes them as one HTML page, curves and all."
+        ),
+        "tensorboard": _Entry(
+            "launcher.commands.tensorboard", "tensorboard_command", "Shows their logs in TensorBoard."
+        ),
         "monitor": _Entry(
             "launcher.commands.monitor", "monitor_command", "Shows their metrics in Prometheus and Grafana."
         ),
@@ -209,6 +212,8 @@ def _what_there_is(error: click.ClickException) -> str:
         return ""
     if error.param.name == "run":
         return f"{called()} list shows the runs of the namespace."
+    if error.param.name == "runs":
+        return of_runs()
     return of_experiments() if error.param.name in ("experiment", "named") else ""
 
 

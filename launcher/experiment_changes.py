@@ -75,7 +75,7 @@ def changes(
         code_before: sha256 by path of each file of code of the run; None where it was not recorded.
         code_after: The same of now.
     """
-    old, new = _flat(before), _flat(after)
+    old, new = flat(before), flat(after)
     found = [
         Change(key, old.get(key), new.get(key), *_effect(key, old.get(key), new.get(key)))
         for key in dict.fromkeys([*old, *new])
@@ -100,7 +100,7 @@ def _effect(key: str, before: str | None, after: str | None) -> tuple[Effect, st
     return _OTHERWISE
 
 
-def _flat(value: Any, key: str = "") -> dict[str, str]:
+def flat(value: Any, key: str = "") -> dict[str, str]:
     """Every leaf as text by its key path; an empty mapping or list is a leaf."""
     if isinstance(value, Mapping) and value:
         below = ((f"{key}.{name}" if key else str(name), item) for name, item in value.items())
@@ -108,4 +108,4 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
         below = ((f"{key}[{index}]", item) for index, item in enumerate(value))
     else:
         return {key: "none" if value is None else str(value)}
-    return {path: text for name, item in below for path, text in _flat(item, name).items()}
+    return {path: text for name, item in below for path, text in flat(item, name).items()}

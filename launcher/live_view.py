@@ -1,15 +1,18 @@
-"""What `perdure run` shows while it trains: a bar on a terminal, one plain line per epoch elsewhere."""
+"""What `perdure run` shows while it trains: a line per epoch, on a terminal with curves and a bar below."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.text import Text
 
+from launcher.columns import aligned
 from launcher.plain_text import plain
 from launcher.restart_log import Restart
+from launcher.sparkline import SHOWN, curves
 from trainer.contract.messages import EpochFinished, Failed, Message, Ready, Started
 from trainer.contract.messages import Progress as Position
 
@@ -17,11 +20,15 @@ from trainer.contract.messages import Progress as Position
 _CHATTER = re.compile(r"I\d{4} \d\d:\d\d:\d\d|I0000 |WARNING: All log messages before absl::InitializeLog")
 
 
+_BESIDE_CURVES = max(map(len, SHOWN)) + 3
+"""Columns for the names of the curves, and one that stays free: a line that fills a row may begin another."""
+
+
 class LiveView:
     """Shows the output of workers and the course of training on one console.
 
     Args:
-        console: Where to; on a terminal a bar stands below everything else.
+        console: Where to; on a terminal curves and a bar stand below everything else.
         epochs: Epochs that the experiment allows.
         workers: How many workers there are.
         chatter: Whether to show what TensorFlow's runtime logs at level INFO.
@@ -38,7 +45,8 @@ class LiveView:
         self._shown: set[str] = set()
         self._seconds: list[float] = []
         self._steps: dict[str, int] = {}
-        self._progress = Progress(*_columns(), console=console, transient=True)
+        self._history: list[Mapping[str, float]] = []
+        self._progress = _BelowCurves(self._history, console)
         self._bar: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -110,6 +118,7 @@ class LiveView:
             return  # its end was repeated after an interruption
         self._epoch_shown = message.epoch
         self._seconds.append(message.seconds)
+        self._history.append(message.metrics)
         self._print(epoch_line(message, self._epochs, self._seconds))
         if self._bar is not None:
             eta = _clock(_seconds_left(message.epoch, self._epochs, self._seconds))
@@ -131,6 +140,21 @@ class LiveView:
     def _print(self, text: str) -> None:
         # What a worker printed may look like markup, and is as long as it is.
         self._console.print(plain(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+class _BelowCurves(Progress):
+    """A bar, and above it the losses of the epochs so far."""
+
+    def __init__(self, history: list[Mapping[str, float]], console: Console) -> None:
+        self._history = history
+        self._terminal = console
+        super().__init__(*_columns(), console=console, transient=True)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The curves, as wide as the terminal is now, and the bar."""
+        if found := curves(self._history, self._terminal.width - _BESIDE_CURVES):
+            yield Text(aligned(found), no_wrap=True, overflow="crop")
+        yield from super().get_renderables()
 
 
 def epoch_line(message: EpochFinished, epochs: int, seconds: list[float]) -> str:

@@ -14,8 +14,13 @@ MOST_WORKERS = 20
 """Of more workers only those are shown that do not run, and of these so many."""
 
 
-def table(status: RunStatus) -> str:
-    """The whole status: a line per thing, one per worker, the last events, the traceback if there is one."""
+def table(status: RunStatus, curves: Sequence[tuple[str, str]] = ()) -> str:
+    """The whole status: a line per thing, one per worker, the last events, the traceback if there is one.
+
+    Args:
+        status: What the run is doing.
+        curves: Name and curve of metrics, where they are known.
+    """
     rows = [
         ("run", f"{status.run} in namespace {status.namespace}"),
         ("experiment", status.experiment),
@@ -24,6 +29,7 @@ def table(status: RunStatus) -> str:
         *([("place", place)] if (place := place_line(status)) else []),
         *([("left", f"at most {duration(status.seconds_left)}")] if status.seconds_left is not None else []),
         *((f"best {best.monitor}", f"{best.value:.4g} at epoch {best.epoch}") for best in status.best),
+        *curves,
         ("restarts", str(status.restarts)),
         *([("stopped by", status.stopped_by)] if status.stopped_by else []),
         *([("weights", f"sha256 {status.weights_digest}")] if status.weights_digest else []),

@@ -10,7 +10,10 @@ from rich.cells import cell_len
 from launcher.plain_text import plain
 from launcher.run_report import table
 from launcher.run_status import RunStatus
+from launcher.sparkline import Seen, curves
 
+_BESIDE_CURVES = 24
+"""Columns left of the curves, for the names of what is shown."""
 _ROW_ERASED = "\r\x1b[2K"
 """Away with what stands in this row, such as a key that was pressed."""
 _ROW_ABOVE_ERASED = "\x1b[1A\x1b[2K"
@@ -34,6 +37,7 @@ class WatchView:
     ) -> None:
         self._out, self._paint, self._size = out, paint, size
         self._drawn: list[str] = []
+        self._seen = Seen()
 
     def __enter__(self) -> Self:
         """Draws when there is something to show."""
@@ -50,8 +54,11 @@ class WatchView:
             self._draw("", [])
 
     def show(self, status: RunStatus) -> None:
-        """Draws what the run is doing now."""
-        self._draw("", _fitting(plain(table(status)).split("\n"), self._size()))
+        """Draws what the run is doing now, with the curves of what was seen of it."""
+        self._seen.look(status.metrics)
+        size = self._size()
+        shown = table(status, curves(self._seen.history, size.columns - _BESIDE_CURVES))
+        self._draw("", _fitting(plain(shown).split("\n"), size))
 
     def tell(self, line: str) -> None:
         """Tells what was done, above what is drawn."""

@@ -49,6 +49,15 @@ def of_experiments() -> str:
     return f"Those of ./experiments: {', '.join(known)}" if known else ""
 
 
+def of_runs() -> str:
+    """Tells which runs on this machine a name would find; empty where there are none."""
+    from launcher.run_lookup import listed  # noqa: PLC0415
+    from trainer.contract.launch import LOCAL_STORAGE  # noqa: PLC0415
+
+    known = listed(LOCAL_STORAGE)
+    return f"Those of {LOCAL_STORAGE}: {known}" if known else ""
+
+
 def experiments() -> list[str]:
     """Names of the experiments in ./experiments."""
     return sorted(file.parent.name for file in Path("experiments").glob("*/experiment.yaml"))

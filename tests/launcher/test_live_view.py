@@ -60,6 +60,17 @@ def test_a_bar_below_the_lines_on_a_terminal() -> None:
     assert text.count("epoch  1/20  loss 0.5000") == 1
 
 
+def test_the_curves_of_the_losses_on_a_terminal() -> None:
+    epochs = [
+        EpochFinished(epoch, {"loss": 2.0 - epoch / 10, "val_loss": 1.0}, 1e-3, 100.0, 1.0)
+        for epoch in range(10)
+    ]
+    text = shown(MESSAGES[:4] + epochs, terminal=True)
+    assert "loss      2 ██▇▆▅▅▄▃▂▁ 1.1" in text
+    assert "val_loss  1 ▁▁▁▁▁▁▁▁▁▁ 1" in text
+    assert "█" not in shown(MESSAGES[:4] + epochs, terminal=False)
+
+
 def test_what_tensorflow_logs_for_itself_is_shown_only_on_demand() -> None:
     lines = [
         "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",

@@ -95,6 +95,9 @@ class RunEvent:
         return plain_json.dumps({name: value for name, value in asdict(self).items() if value is not None})
 
 
+_ADAPTER = TypeAdapter(RunEvent)
+
+
 def from_lines(text: str) -> list[RunEvent]:
     """The events of a file; lines that are none of this version are left out."""
     events = []
@@ -102,7 +105,7 @@ def from_lines(text: str) -> list[RunEvent]:
         try:
             data = json.loads(line)
             known = {name: data[name] for name in RunEvent.__dataclass_fields__ if name in data}
-            events.append(TypeAdapter(RunEvent).validate_python(known))
+            events.append(_ADAPTER.validate_python(known))
         except (ValueError, TypeError):
             continue
     return events

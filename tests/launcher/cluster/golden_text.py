@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.launcher.cluster.samples import EXPERIMENT
 
 GOLDEN = Path(__file__).parent / "golden"
+RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
 WRITES = bool(os.environ.get("PERDURE_WRITE_GOLDEN"))
 
 
@@ -36,8 +37,9 @@ def steady(text: str, folder: Path) -> str:
 
 
 def newcomers_folder(parent: Path) -> Path:
-    """A folder with experiments/digits in it, and nothing else."""
+    """A folder with experiments/digits and two runs of it, and nothing else."""
     folder = parent / "work"
     (folder / "experiments").mkdir(parents=True)
     (folder / "experiments" / "digits").symlink_to(EXPERIMENT)
+    (folder / "runs").symlink_to(RUNS)
     return folder

@@ -63,6 +63,7 @@ CASES = (
     Case("doctor-warning", "doctor digits --set training.epochs=5"),
     Case("submit", f"{SUBMIT} other"),
     Case("submit-refused", f"{SUBMIT} other", scenes.powerless, 77),
+    Case("report", "report small"),
     Case("list", "list", scenes.FAILED),
     Case("list-narrow", "list", scenes.FAILED, columns=NARROW),
     Case("status", f"status {RUN}", scenes.unschedulable),

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,17 @@ def test_it_is_drawn_anew_and_told_lines_stay_above(status: RunStatus) -> None:
         assert shown.count("place       epoch 3/80") == 1
         assert "<green>running</>" in shown
     assert out.screen.text() == "worker 1: its Job is made anew\\x1b]0;title"
+
+
+def test_the_losses_that_were_seen_are_drawn(status: RunStatus) -> None:
+    out = Seen(60, 40)
+    with WatchView(out, with_states, out.size) as view:
+        for loss in (4.0, 4.0, 2.0, 1.0):
+            view.show(replace(status, metrics={"loss": loss, "accuracy": 0.5}))
+        assert "loss        4 █▃▁ 1" in out.screen.text()
+        view.show(replace(status, metrics={}))
+        assert "loss        4 █▃▁ 1" in out.screen.text()
+    assert out.screen.text() == ""
 
 
 @pytest.mark.parametrize("columns", [30, 60, 100])
