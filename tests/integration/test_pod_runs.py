@@ -38,6 +38,10 @@ def test_a_run_tells_its_course_in_log_status_and_last_word(tmp_path: Path) -> N
         codes = [run.exit_code(worker) for worker in range(2)]
     assert codes == [0, 0]
     assert result(run)["state"] == chain(200)
+    kept = json.loads((run.directory / "experiment.yaml").read_text())
+    assert (kept["kind"], kept["metadata"], kept["spec"]["workers"]) == ("Experiment", {"name": "fake"}, 2)
+    events = [json.loads(line)["kind"] for line in (run.directory / "events.jsonl").read_text().splitlines()]
+    assert events == ["started", "finished"]
     states = [each.state for each in run.progress()]
     assert states == sorted(states, key=list(RunState).index)
     assert states[-1] is RunState.ENDED

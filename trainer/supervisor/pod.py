@@ -6,15 +6,20 @@ Nobody started it who could be told anything: what it would say goes to the log,
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from trainer.contract import pod
+from trainer.contract import plain_json, pod
 from trainer.contract.messages import Ended, Message, Supervise
 from trainer.contract.progress import LastWord
+from trainer.contract.run_directory import RunDirectory
+from trainer.contract.training import Experiment
+from trainer.storage import StorageError, open_store
 from trainer.supervisor.event_recorder import EventRecorder
 from trainer.supervisor.narration import Narration
 from trainer.supervisor.outlook import Outlook
@@ -24,6 +29,8 @@ from trainer.supervisor.supervisor import Starter, Supervisor
 
 PROGRESS_SECONDS = 15.0
 """How often worker 0 writes the run's progress, beside each epoch's end and each change of state."""
+
+_log = logging.getLogger(__name__)
 
 PREFIX = "perdure: "
 """Begins the supervisor's own lines for people, among those of the training process."""
@@ -114,6 +121,9 @@ async def supervise_in_pod(
     outlook.of(supervisor)
     role = "leads the group" if plan.worker == 0 else f"follows {plan.leader}"
     log.write(f"{PREFIX}run {plan.run}: worker {plan.worker} of {plan.workers} at {plan.host}, {role}")
+    if plan.worker == 0:
+        # Nobody waits for it, and a store that never answers must not keep this process from its end.
+        threading.Thread(target=_keep_experiment, args=(plan,), name="experiment", daemon=True).start()
     async with StatusServer(_hosts(plan.host), pod.STATUS_PORT, outlook.routes()):
         telling = asyncio.create_task(log.keep_telling())
         try:
@@ -122,6 +132,17 @@ async def supervise_in_pod(
             telling.cancel()
         await outlook.linger(supervisor.asked_to_end)
         return code
+
+
+def _keep_experiment(plan: Supervise) -> None:
+    """Writes the resolved experiment into the run's directory, as a launcher does on this machine."""
+    document = Experiment.model_validate(plan.experiment).document()
+    text = plain_json.dumps(document, indent=1) + "\n"
+    try:
+        open_store(plan.run_directory).put(RunDirectory(plan.run_directory).experiment, text.encode())
+    except StorageError as error:
+        # The attempt meets the same storage, and says what that means for the run.
+        _log.warning("experiment.yaml could not be written: %s", error)
 
 
 def _hosts(own: str) -> tuple[str, ...]:

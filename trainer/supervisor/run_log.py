@@ -104,14 +104,20 @@ class RunLog:
                 epoch=result.get("epochs"), cause=stopped_by,
             )  # fmt: skip
         elif message.exit_code in _STOPPED:
-            yield self._event(EventKind.STOPPED, now, message.reason)
+            yield self._event(EventKind.STOPPED, now, message.reason, cause=_name(message.exit_code))
         elif message.exit_code != ExitCode.FENCED:
             failed = message.failure
             text = message.reason or (failed.error if failed else f"exit code {message.exit_code}")
-            yield self._event(EventKind.FAILED, now, text, worker=failed.worker if failed else None)
+            worker = failed.worker if failed else None
+            yield self._event(EventKind.FAILED, now, text, worker=worker, cause=_name(message.exit_code))
 
     def _event(self, kind: EventKind, now: float, message: str, **more: object) -> RunEvent:
         return RunEvent(kind, now, self._attempt, message, **more)  # type: ignore[arg-type]
+
+
+def _name(exit_code: int) -> str:
+    known = exit_code in list(ExitCode)
+    return ExitCode(exit_code).name.lower() if known else str(exit_code)
 
 
 def merged(text: str, events: list[RunEvent]) -> str:

@@ -83,10 +83,13 @@ def test_how_it_ended() -> None:
     result = {"stopped_by": "early_stopping", "epochs": 12}
     (finished,) = events(Ended(0, 0, result=result))
     assert (finished.kind, finished.cause, finished.epoch) == ("finished", "early_stopping", 12)
-    assert kinds(Ended(0, 143, "stopped on request")) == ["stopped"]
+    (stopped,) = events(Ended(0, 143, "stopped on request"))
+    assert (stopped.kind, stopped.cause, stopped.message) == ("stopped", "terminated", "stopped on request")
     assert kinds(Ended(0, 76, "another leader has taken over the run")) == []
     (failed,) = events(Ended(0, 70, failure=Failed(1, 70, Origin.USER, "ValueError: x")))
-    assert (failed.kind, failed.worker, failed.message) == ("failed", 1, "ValueError: x")
+    assert (failed.kind, failed.worker, failed.message, failed.cause) == (
+        "failed", 1, "ValueError: x", "software",
+    )  # fmt: skip
 
 
 def test_the_file_holds_each_event_once_whoever_tells_it_again() -> None:
