@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.run_lookup import is_run_directory, known_runs, name_of, newest_first
 from launcher.stored_run import StoredRun
 from trainer.contract.run_directory import RunDirectory
 
@@ -51,7 +52,7 @@ def find_logs(named: str, storage: str) -> Logs:
         return _named_in_store(named, storage.rstrip("/"))
     named, root = named.removeprefix(_FILE), Path(storage.removeprefix(_FILE))
     for place in _places(named, root):
-        if is_run(place):
+        if is_run_directory(place):
             return _of_run(place)
         runs = _runs_below(place)
         if runs or has_events(place):
@@ -59,22 +60,9 @@ def find_logs(named: str, storage: str) -> Logs:
     raise NoLogsError(_nothing(named, root))
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a run's directory: not every folder with an experiment.yaml is one."""
-    paths = RunDirectory(str(folder))
-    return Path(paths.attempts).is_dir() or Path(paths.code).is_file()
-
-
 def has_events(folder: Path) -> bool:
     """Whether there is anything that TensorBoard could show."""
     return any(folder.rglob("*tfevents*"))
-
-
-def known_runs(root: Path) -> list[str]:
-    """EXPERIMENT/RUN of each run in a folder of runs, the newest first."""
-    runs = [run for folder in _folders(root) for run in _runs_below(folder)]
-    runs.sort(key=lambda run: run.stat().st_mtime, reverse=True)
-    return [f"{run.parent.name}/{run.name}" for run in runs]
 
 
 def _stored(url: str, of: str) -> Logs:
@@ -127,7 +115,9 @@ def _places(named: str, root: Path) -> Iterator[Path]:
     """
     yield Path(named)
     yield root / named
-    found = [folder / named for folder in _folders(root) if "/" not in named and is_run(folder / named)]
+    found = [
+        folder / named for folder in _folders(root) if "/" not in named and is_run_directory(folder / named)
+    ]
     if len(found) > 1:
         each = ", ".join(f"{path.parent.name}/{named}" for path in found)
         raise NoLogsError(f"several experiments have a run {named!r}; say which: {each}")
@@ -135,7 +125,7 @@ def _places(named: str, root: Path) -> Iterator[Path]:
 
 
 def _runs_below(folder: Path) -> list[Path]:
-    return [each for each in _folders(folder) if is_run(each)]
+    return [each for each in _folders(folder) if is_run_directory(each)]
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -143,7 +133,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _nothing(named: str, root: Path) -> str:
-    if not (known := known_runs(root)):
+    if not (known := [name_of(run) for run in newest_first(known_runs(root))]):
         return f"there is no run in {root}, nor a run's directory {named}; --storage names another place"
     told = f"in {root} there is no run {named!r}, nor a run of an experiment of that name"
     near = difflib.get_close_matches(named, [each.partition("/")[2] for each in known], _CANDIDATES)

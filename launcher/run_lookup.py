@@ -19,9 +19,9 @@ class UnknownRunsError(ValueError):
 
 
 def is_run_directory(path: Path) -> bool:
-    """Tells whether a run has left something in a directory."""
+    """Tells whether a run has left something in a directory; an experiment.yaml alone may be anybody's."""
     paths = RunDirectory(str(path))
-    kept = (paths.experiment, paths.environment, paths.result, paths.csv, paths.events, paths.attempts)
+    kept = (paths.code, paths.environment, paths.result, paths.csv, paths.events, paths.attempts)
     return any(map(os.path.exists, kept))
 
 
@@ -53,8 +53,18 @@ def find_runs(given: Sequence[str], storage: str) -> list[str]:
 
 
 def known_runs(storage: Path) -> list[Path]:
-    """Every run directory below a storage, as `<storage>/<experiment>/<run>`."""
+    """Every run directory below a storage, as `<storage>/<experiment>/<run>`, in the order of their names."""
     return sorted(path for path in storage.glob("*/*") if is_run_directory(path))
+
+
+def newest_first(runs: Sequence[Path]) -> list[Path]:
+    """The run directories in the order in which something was last made in them."""
+    return sorted(runs, key=lambda run: run.stat().st_mtime, reverse=True)
+
+
+def name_of(run: Path) -> str:
+    """EXPERIMENT/RUN, as a terminal may show it."""
+    return plain(f"{run.parent.name}/{run.name}")
 
 
 def listed(storage: str) -> str:
@@ -66,14 +76,14 @@ def _candidates(given: str, runs: Sequence[Path]) -> list[Path]:
     here = StoredRun.at(given)
     if here is not None and is_run_directory(Path(here.paths.url)):
         return [Path(here.paths.url).resolve()]
-    return [run.resolve() for run in runs if given in (run.name, _name(run))]
+    return [run.resolve() for run in runs if given in (run.name, name_of(run))]
 
 
 def _why(given: str, candidates: Sequence[Path], runs: Sequence[Path], storage: str) -> str:
     if StoredRun.at(given) is None:
         return f"{given!r}: {_NOT_HERE}"
     if candidates:
-        names = ", ".join(map(_name, candidates))
+        names = ", ".join(map(name_of, candidates))
         return f"{given!r} is the name of {len(candidates)} runs below {storage}: {names}; name one like this"
     of_experiment = [run for run in runs if run.parent.name == given]
     if of_experiment:
@@ -87,16 +97,12 @@ def _why(given: str, candidates: Sequence[Path], runs: Sequence[Path], storage: 
 def _advice(given: str, runs: Sequence[Path]) -> str:
     if not runs:
         return "there are no runs at all; --storage names another folder"
-    near = difflib.get_close_matches(given, {name for run in runs for name in (run.name, _name(run))}, 1)
+    near = difflib.get_close_matches(given, {name for run in runs for name in (run.name, name_of(run))}, 1)
     meant = f"did you mean {near[0]!r}? " if near else ""
     return f"{meant}runs there: {_listed(runs)}"
 
 
 def _listed(runs: Sequence[Path]) -> str:
-    newest = sorted(runs, key=lambda run: run.stat().st_mtime, reverse=True)[:_MOST]
+    newest = newest_first(runs)[:_MOST]
     more = f" and {len(runs) - _MOST} older ones" if len(runs) > _MOST else ""
-    return ", ".join(sorted(map(_name, newest))) + more
-
-
-def _name(run: Path) -> str:
-    return plain(f"{run.parent.name}/{run.name}")
+    return ", ".join(sorted(map(name_of, newest))) + more

@@ -38,11 +38,11 @@ def complete_experiment(
 
 def complete_logged(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of the runs in ./runs, the newest first, behind those of the experiments; else folders."""
-    from launcher.logged_runs import known_runs  # noqa: PLC0415
+    from launcher.run_lookup import known_runs, newest_first  # noqa: PLC0415
     from trainer.contract.launch import LOCAL_STORAGE  # noqa: PLC0415
 
     place = str(ctx.params.get("storage") or LOCAL_STORAGE)
-    runs = [] if "://" in place else [each.partition("/")[2] for each in known_runs(Path(place))]
+    runs = [] if "://" in place else [run.name for run in newest_first(known_runs(Path(place)))]
     found = [CompletionItem(name) for name in runs if name.startswith(incomplete)]
     named = complete_experiment(ctx, param, incomplete)
     return found if found and named[0].type == "dir" else [*named, *found]

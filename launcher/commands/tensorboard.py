@@ -49,11 +49,11 @@ def tensorboard_command(
 
 def _meant(named: str, storage: str | None) -> tuple[str, str]:
     """What to look for, and where: an experiment's file tells its name, and where its runs lie."""
-    from launcher.logged_runs import is_run  # noqa: PLC0415
+    from launcher.run_lookup import is_run_directory  # noqa: PLC0415
     from trainer.contract.launch import LOCAL_STORAGE  # noqa: PLC0415
 
     path = None if "://" in named else located(named)
-    if path is None or is_run(path) or not (path.is_file() or (path / "experiment.yaml").is_file()):
+    if path is None or is_run_directory(path) or not (path.is_file() or (path / "experiment.yaml").is_file()):
         return named, storage or LOCAL_STORAGE
     from launcher.experiment import load_experiment  # noqa: PLC0415
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.logged_runs import Logs, NoLogsError, find_logs, known_runs
+from launcher.logged_runs import Logs, NoLogsError, find_logs
+from launcher.run_lookup import known_runs, name_of, newest_first
 from launcher.stored_run import StoredRun
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import Experiment
@@ -118,6 +119,6 @@ def test_what_an_object_store_cannot_tell_is_asked_for() -> None:
 
 
 def test_known_runs_come_the_newest_first(storage: Path) -> None:
-    assert sorted(known_runs(storage)) == ["digits/one", "digits/two", "wide/three"]
+    assert list(map(name_of, known_runs(storage))) == ["digits/one", "digits/two", "wide/three"]
     make_run(storage, "wide/last")
-    assert known_runs(storage)[0] == "wide/last"
+    assert name_of(newest_first(known_runs(storage))[0]) == "wide/last"
