@@ -1,7 +1,10 @@
 """k8s/monitoring on a real server: it is accepted, selects the runs' pods, and their metrics can be read."""
 
-import json
 import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,43 @@ for host in HOSTS:
     except OSError as error:
         print(f"refused: {{error}}")
 """
+
+_PROXY_PORT = 8080
+_PROXY = f"""
+import http.server, urllib.request
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        with urllib.request.urlopen(self.path, timeout=10) as answer:
+            body = answer.read()
+        self.send_response(200)
+        self.send_header("Content-Type", answer.headers["Content-Type"])
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+http.server.ThreadingHTTPServer(("", {_PROXY_PORT}), Proxy).serve_forever()
+"""
+"""Reads for a Prometheus outside what a pod of its own namespace may read."""
+
+
+@contextmanager
+def proxied(team: Team) -> Iterator[str]:
+    """URL of an HTTP proxy in the team's namespace."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with run_pod(team, "proxy", _PROXY):
+        team.admin.run("wait", "--for=condition=Ready", "pod/proxy", "--timeout=60s")
+        command = team.admin.command("port-forward", "pod/proxy", f"{port}:{_PROXY_PORT}")
+        forwarding = subprocess.Popen(
+            command, env=team.admin.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            forwarding.terminate()
+            forwarding.wait(30)
 
 
 def definition(kind: str) -> dict[str, Any]:
@@ -91,7 +131,9 @@ def test_a_prometheus_finds_the_pods_by_the_monitors_own_selector(
     for each in (monitor, rule):
         stored = team.admin.items(KINDS[each["kind"]], ",".join(f"{k}={v}" for k, v in RELEASE.items()))
         assert [found["metadata"]["name"] for found in stored] == ["perdure"]
-    run = team.submit("watched", "--set", "training.epochs=10000")
+    run = team.submit(
+        "watched", "--set", "training.epochs=10000", "--set", f"metrics.from=[{team.namespace}]"
+    )
     run.trains(epoch=2)
     with run_pod(team, "bystander", "import time; time.sleep(600)"):
         pods = selected(team, monitor)
@@ -107,7 +149,10 @@ def test_a_prometheus_finds_the_pods_by_the_monitors_own_selector(
     rules = tmp_path / "rules.yaml"
     rules.write_text(yaml.safe_dump({"groups": rule["spec"]["groups"]}))
     targets = [f"{host}:{STATUS_PORT}" for host in hosts]
-    with Prometheus(tmp_path / "prometheus", (), 1, [rules], targets=targets) as prometheus:
+    with (
+        proxied(team) as proxy,
+        Prometheus(tmp_path / "prometheus", (), 1, [rules], targets=targets, proxy=proxy) as prometheus,
+    ):
         (state,) = prometheus.wait_for('perdure_run_state{run="watched", state="training"} == 1')
         assert state["metric"]["run"] == "watched"
         steps = prometheus.wait_for("count(perdure_worker_steps_total) == 2")
@@ -118,8 +163,8 @@ def test_a_prometheus_finds_the_pods_by_the_monitors_own_selector(
 def test_the_network_policy_lets_in_the_namespace_of_the_metrics_and_no_other(
     team: Team,
 ) -> None:
-    namespaces = json.dumps([team.namespace])
-    open_run = team.submit("open", "--set", "training.epochs=10000", "--set", f"metrics.from={namespaces}")
+    lets_in = ("--set", f"metrics.from=[{team.namespace}]")
+    open_run = team.submit("open", "--set", "training.epochs=10000", *lets_in)
     closed = team.submit("closed", "--set", "training.epochs=10000")
     for each in (open_run, closed):
         each.trains(epoch=1)

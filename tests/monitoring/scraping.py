@@ -31,6 +31,7 @@ class Prometheus:
         seconds: How often.
         rules: Files with rules, evaluated as often.
         targets: What else it reads, as `host:port`.
+        proxy: URL of an HTTP proxy that it reads through; none if empty.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Prometheus:
         seconds: float,
         rules: Sequence[Path] = (),
         targets: Sequence[str] = (),
+        proxy: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         interval = f"{round(seconds * 1000)}ms"
@@ -53,6 +55,7 @@ class Prometheus:
             "scrape_configs": [
                 {
                     "job_name": "perdure",
+                    **({"proxy_url": proxy} if proxy else {}),
                     "static_configs": [{"targets": [*(f"127.0.0.1:{port}" for port in ports), *targets]}],
                 }
             ],
