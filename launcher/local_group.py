@@ -46,14 +46,13 @@ class Group:
     Attributes:
         workers: How many there are.
         frozen_seconds: Patience with a supervisor that says nothing.
-        linger: Seconds that one may wait at its end for its metrics to be read.
-        deadline: When all are to be ended, or None while they may go on.
+        linger: Seconds that the leader of a run that has finished may wait for its metrics to be read.
     """
 
     workers: int
     frozen_seconds: float = FROZEN_SECONDS
     linger: float = 0.0
-    deadline: float | None = None
+    _end_at: float | None = None
     _heard: dict[int, float] = field(default_factory=dict)
     _backoffs: dict[int, Backoff] = field(default_factory=dict)
     _started: dict[int, float] = field(default_factory=dict)
@@ -61,6 +60,12 @@ class Group:
     _left: dict[int, int] = field(default_factory=dict)
     _ended: dict[int, Ended] = field(default_factory=dict)
     _asked: ExitCode | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """When all are to be ended, or None while they may go on."""
+        lingers = self._finished() is not None and self._asked is None
+        return self._end_at if self._end_at is None or not lingers else self._end_at + self.linger
 
     def started(self, worker: int, now: float) -> None:
         """A supervisor was started."""
@@ -104,7 +109,7 @@ class Group:
         wait = backoff.after_exit(status, now - self._started[worker])
         if wait is None or self._asked is not None or self._left:
             self._left[worker] = status
-            self._end_by(now + LEAVE_SECONDS + self.linger)
+            self._end_by(now + LEAVE_SECONDS)
             return None
         # What it said of its own end is history: it comes back.
         self._ended.pop(worker, None)
@@ -118,7 +123,7 @@ class Group:
             Whether the run is to be stopped with a save.
         """
         if self._asked is not None:
-            self.deadline = now
+            self._end_at = now
             return False
         self._asked = code
         # One that waits for its next start has nothing to save.
@@ -145,7 +150,7 @@ class Group:
 
     def outcome(self, restarts: tuple[Restart, ...] = ()) -> Outcome:
         """How the run ended, once it has."""
-        told = self._last_word()
+        told = self._finished() or self._last_word()
         if self._asked is not None and (told is None or told.exit_code == ExitCode.TERMINATED):
             unsaved = "ended before all could save; it goes on from the last checkpoint"
             return Outcome(self._asked, unsaved if told is None else told.reason, restarts=restarts)
@@ -156,6 +161,10 @@ class Group:
         known = set(ExitCode) - {ExitCode.OK}
         return Outcome(status if status in known else ExitCode.CRASH, reason, restarts=restarts)
 
+    def _finished(self) -> Ended | None:
+        """The word of a leader whose run has finished; what it does then is of no more account."""
+        return next((word for word in self._ended.values() if word.result is not None), None)
+
     def _last_word(self) -> Ended | None:
         """What the leader said, or else whoever exited for good."""
         final = (self._ended[worker] for worker in sorted(self._ended) if worker in self._left)
@@ -163,7 +172,7 @@ class Group:
         return words[0] if words else None
 
     def _end_by(self, when: float) -> None:
-        self.deadline = when if self.deadline is None else min(self.deadline, when)
+        self._end_at = when if self._end_at is None else min(self._end_at, when)
 
 
 def exit_text(status: int) -> str:

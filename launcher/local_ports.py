@@ -37,8 +37,9 @@ class HeldPorts:
 
     def __init__(self, count: int, wanted: Sequence[int] = ()) -> None:
         self._sockets: list[socket.socket] = []
-        self._count = count
-        for port in [*(0 for _ in range(count)), *wanted]:
+        self._wanted = len(wanted)
+        # First those that are wanted: else one of them might be handed out as any.
+        for port in [*wanted, *(0 for _ in range(count))]:
             held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self._sockets.append(held)
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,7 +52,7 @@ class HeldPorts:
     @property
     def addresses(self) -> tuple[str, ...]:
         """`host:port` of each that was not asked for by its number."""
-        return tuple(f"{HOST}:{held.getsockname()[1]}" for held in self._sockets[: self._count])
+        return tuple(f"{HOST}:{held.getsockname()[1]}" for held in self._sockets[self._wanted :])
 
     def close(self) -> None:
         """Gives the ports up."""

@@ -1,6 +1,6 @@
 """Tells a Prometheus on this machine where the workers of a run can be read, as long as the run lasts.
 
-The files are what Prometheus calls file-based service discovery: one JSON file for each run in one folder.
+The files are what Prometheus calls file-based service discovery: a JSON file for each worker in one folder.
 """
 
 import contextlib
@@ -22,7 +22,9 @@ def targets_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 @contextlib.contextmanager
 def announced(run: str, experiment: str, ports: Sequence[int], folder: Path) -> Iterator[None]:
-    """Keeps a run's file there until the block ends; where the folder cannot be written, there is none.
+    """Keeps a file for each port there until the block ends; none where the folder cannot be written.
+
+    A port has one owner, and so has its file: one that a killed run has left is replaced by the port's next.
 
     Args:
         run: Name of the run.
@@ -30,21 +32,18 @@ def announced(run: str, experiment: str, ports: Sequence[int], folder: Path) -> 
         ports: Where its workers listen, in their order, at 127.0.0.1.
         folder: Where to.
     """
-    groups = [
-        {"targets": [f"127.0.0.1:{port}"], "labels": {"perdure_dev_experiment": experiment}} for port in ports
-    ]
-    file = folder / f"{run}.json"
-    try:
-        if ports:
+    files = {folder / f"{port}.json": port for port in ports}
+    labels = {"perdure_dev_run": run, "perdure_dev_experiment": experiment}
+    with contextlib.suppress(OSError):
+        for file, port in files.items():
             folder.mkdir(parents=True, exist_ok=True)
             # Prometheus may read at any moment.
             scratch = file.with_suffix(".tmp")
-            scratch.write_text(json.dumps(groups))
+            scratch.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": labels}]))
             scratch.replace(file)
-    except OSError:
-        ports = ()
     try:
         yield
     finally:
-        if ports:
-            file.unlink(missing_ok=True)
+        for file in files:
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)

@@ -3,15 +3,34 @@
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 from trainer.contract.metric_names import STEP_BUCKETS, WAIT_BUCKETS
 from trainer.contract.telemetry import Measured
-from trainer.data import Step
 
 INTERVAL_SECONDS = 1.0
 """How often sums are told: much more often than anybody reads them, and too seldom to cost anything."""
+
+_LEAST_SECONDS = 0.1
+
+
+class Execution(NamedTuple):
+    """Training steps that were handed to the device.
+
+    Attributes:
+        steps: How many.
+        examples: Rows of all of them, over all workers.
+        began: When, by the meter's clock.
+        waited: Seconds that their data had to be waited for.
+        waits: Seconds that had been waited for data in all until then.
+    """
+
+    steps: int
+    examples: int
+    began: float
+    waited: float
+    waits: float
 
 
 class Meter(Protocol):
@@ -20,18 +39,21 @@ class Meter(Protocol):
     def now(self) -> float:
         """Seconds of the meter's clock; an execution begins."""
 
-    def completed(self, steps: Sequence[Step], began: float, waited: float, value: Any) -> None:
+    def completed(self, execution: Execution, waits: float, value: Any) -> None:
         """An execution is known to be done.
 
         Args:
-            steps: Its steps.
-            began: When it was handed to the device.
-            waited: Seconds that its data had to be waited for.
+            execution: What it was.
+            waits: Seconds that have been waited for data in all until now.
             value: What was read from the device to know that: the loss, if there is one.
         """
 
-    def flush(self) -> None:
-        """Tells what has not been told; a phase ends."""
+    def flush(self, *, last: bool = False) -> None:
+        """An epoch's steps are done: tells what has not been told, unless it was told just now.
+
+        Args:
+            last: No step follows.
+        """
 
 
 class NoMeter:
@@ -41,10 +63,10 @@ class NoMeter:
         """Looks at no clock."""
         return 0.0
 
-    def completed(self, steps: Sequence[Step], began: float, waited: float, value: Any) -> None:
+    def completed(self, execution: Execution, waits: float, value: Any) -> None:
         """Sums up nothing."""
 
-    def flush(self) -> None:
+    def flush(self, *, last: bool = False) -> None:
         """Has nothing to tell."""
 
 
@@ -52,7 +74,8 @@ class StepMeter:
     """Sums up, and tells about once a second.
 
     The host runs ahead of the device, so how long it takes to hand a step over says little. A step has taken
-    the time from when the one before it was done, or from its own beginning where that was later.
+    the time from when the one before it was known to be done, or from its own beginning where that was later;
+    without what the host waited for data meanwhile, since all that time the device may have been idle.
 
     Args:
         send: Takes the sums.
@@ -70,30 +93,34 @@ class StepMeter:
         self._send = send
         self._worker = worker
         self._done_at = -math.inf
+        self._done_waits = 0.0
         self._told_at = -math.inf
         self._begin()
 
-    def completed(self, steps: Sequence[Step], began: float, waited: float, value: Any) -> None:
+    def completed(self, execution: Execution, waits: float, value: Any) -> None:
         """See `Meter`."""
-        now, count = self.now(), len(steps)
-        step_seconds = (now - max(began, self._done_at)) / count
-        self._done_at = now
+        now, count = self.now(), execution.steps
+        since = max((execution.began, execution.waits), (self._done_at, self._done_waits))
+        step_seconds = max(0.0, now - since[0] - (waits - since[1])) / count
+        self._done_at, self._done_waits = now, waits
         self._step_counts[bisect_left(STEP_BUCKETS, step_seconds)] += count
         self._step_seconds += step_seconds * count
-        self._wait_counts[bisect_left(WAIT_BUCKETS, waited / count)] += count
-        self._wait_seconds += waited
+        self._wait_counts[bisect_left(WAIT_BUCKETS, execution.waited / count)] += count
+        self._wait_seconds += execution.waited
         self._steps += count
-        self._examples += steps[0].examples * count
-        if value is not None and value.ndim == 0 and not math.isfinite(value):
-            self._non_finite += 1
+        self._examples += execution.examples
+        self._non_finite += not _is_finite(value)
         if now - self._told_at >= INTERVAL_SECONDS:
-            self.flush()
+            self._tell(now)
 
-    def flush(self) -> None:
+    def flush(self, *, last: bool = False) -> None:
         """See `Meter`."""
-        if not self._steps:
-            return
-        self._told_at = self.now()
+        now = self.now()
+        if self._steps and (last or now - self._told_at >= _LEAST_SECONDS):
+            self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        self._told_at = now
         measured = Measured(
             self._worker,
             self._steps,
@@ -112,3 +139,13 @@ class StepMeter:
         self._step_counts = [0] * (len(STEP_BUCKETS) + 1)
         self._wait_counts = [0] * (len(WAIT_BUCKETS) + 1)
         self._step_seconds = self._wait_seconds = 0.0
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a loss is; what is no real number is none."""
+    if getattr(value, "ndim", None) != 0:
+        return True
+    try:
+        return math.isfinite(value)
+    except (TypeError, ValueError):
+        return True

@@ -62,6 +62,10 @@ class Metrics(Collector):
         else:
             self._values[metric.name][labels] = float(value)
 
+    def set_only(self, metric: Metric, value: float, *labels: str) -> None:
+        """Sets a gauge, and takes away all others of its name."""
+        self._values[metric.name] = {labels: float(value)}
+
     def set_all(self, metric: Metric, values: Mapping[str, float]) -> None:
         """Sets every series of a gauge with one label, and takes away all others of it."""
         self._values[metric.name] = {(label,): float(value) for label, value in values.items()}
@@ -108,7 +112,8 @@ class Metrics(Collector):
     def _family(self, metric: Metric) -> Family:
         kind = CounterMetricFamily if metric.type is MetricType.COUNTER else GaugeMetricFamily
         family = kind(metric.name, metric.help, labels=[*self._common, *metric.labels])
-        for labels, value in self._values[metric.name].items():
+        # Another thread may add to it meanwhile.
+        for labels, value in tuple(self._values[metric.name].items()):
             family.add_metric([*self._common.values(), *labels], value)
         return family
 

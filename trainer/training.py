@@ -13,7 +13,7 @@ from trainer.distribution import StatisticsAverage, Topology, any_worker
 from trainer.evaluation import Evaluation
 from trainer.executions import batch_logs, executions, logs_by_itself, phase_logs
 from trainer.hooks import Hooks
-from trainer.meter import Meter
+from trainer.meter import Execution, Meter
 from trainer.progress_bar import ProgressBar
 from trainer.step import Metrics, ReplicaStep, python_values
 from trainer.tickets import FinishRequested, Tickets
@@ -22,22 +22,18 @@ from trainer.tickets import FinishRequested, Tickets
 _RUN_AHEAD = 8
 
 
-class _Execution(NamedTuple):
-    """Steps that were handed to the device.
+class _Pending(NamedTuple):
+    """Steps that were handed to the device, and are not known to be done.
 
     Attributes:
         position: Where they began.
         outputs: What the last of them returned.
-        steps: The steps.
-        began: When, by the meter's clock.
-        waited: Seconds that their data had to be waited for.
+        measured: What the meter wants to know of them.
     """
 
     position: Position
     outputs: Any
-    steps: Sequence[Step]
-    began: float
-    waited: float
+    measured: Execution
 
 
 class Training:
@@ -159,7 +155,7 @@ class Training:
 
     def _train(self) -> Any:
         state = self._tickets.state
-        pending: deque[_Execution] = deque()
+        pending: deque[_Pending] = deque()
         outputs: Any = state.last
         first = state.step
         stop_early = self._stopped()
@@ -175,15 +171,17 @@ class Training:
             if self._every_batch:
                 logs = batch_logs(self._strategy, self._metrics, self._step, outputs)
                 self._hooks.batch("on_train_batch_end", first - 1, logs)
-            pending.append(_Execution(position, outputs, steps, began, waited - before))
+            examples = steps[0].examples * len(steps)
+            measured = Execution(len(steps), examples, began, waited - before, waited)
+            pending.append(_Pending(position, outputs, measured))
             if len(pending) > self._run_ahead:
                 self._wait_for(pending.popleft())
                 self._run_ahead = _RUN_AHEAD
             self._bar.step(len(steps))
             if stop_early or (self._stopped() if self._every_batch else self._stopped_alone()):
                 break
-        for execution in pending:
-            self._wait_for(execution)
+        for each in pending:
+            self._wait_for(each)
         self._meter.flush()
         return outputs
 
@@ -195,15 +193,15 @@ class Training:
         if self._logs_by_itself:
             state.last = python_values(outputs)
 
-    def _wait_for(self, execution: "_Execution") -> None:
+    def _wait_for(self, pending: _Pending) -> None:
         # One scalar of an execution is enough to know that it is done; its loss tells more than another.
-        outputs = execution.outputs
+        outputs = pending.outputs
         scalar = outputs.get("loss") if isinstance(outputs, dict) else None
         if not isinstance(scalar, tf.Tensor):
             scalar = next((leaf for leaf in tf.nest.flatten(outputs) if isinstance(leaf, tf.Tensor)), None)
         value = None if scalar is None else scalar.numpy()
-        self._meter.completed(execution.steps, execution.began, execution.waited, value)
-        self._tickets.completed(execution.position)
+        self._meter.completed(pending.measured, self._feed.wait_seconds, value)
+        self._tickets.completed(pending.position)
 
     def _stopped(self) -> bool:
         self._model.stop_training = any_worker(self._strategy, bool(self._model.stop_training))
@@ -221,5 +219,6 @@ class Training:
     def _finalize(self, epochs: int) -> None:
         if isinstance(self._model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
             self._model.optimizer.finalize_variable_values(self._model.trainable_weights)
+        self._meter.flush(last=True)
         self._hooks.call("on_train_end", self._tickets.state.logs)
         self._tickets.finish()

@@ -105,6 +105,10 @@ def run_command(**typed: Any) -> int:
     _check(run)
     folder = str((path if path.is_dir() else path.parent).resolve())
     count, first = loaded.spec.workers, request.metrics_port
+    if first is not None and not loaded.spec.metrics.enabled:
+        raise click.UsageError(
+            "--metrics-port: the experiment exports no metrics, its metrics.enabled is false"
+        )
     wanted = () if first is None else range(first, first + count)
     try:
         with HeldPorts(count + 1, wanted) as ports:

@@ -109,7 +109,8 @@ def test_worker_0_waits_until_the_end_was_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", [{"linger": 0}, {"linger": 600, "enabled": False}])
 def test_worker_0_leaves_at_once_where_nobody_reads(tmp_path: Path, given: dict[str, Any]) -> None:
     with PodRun(tmp_path, 1, parameters={"steps": 20}, metrics=given) as run:
-        assert run.exit_code(0, 60) == 0
+        run.wait_for(lambda: run.last_word(0) is not None)
+        assert run.exit_code(0, 15) == 0
 
 
 def test_sigterm_ends_the_wait_and_the_run_stays_finished(tmp_path: Path) -> None:

@@ -35,16 +35,15 @@ class MetricsExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     Of each epoch it exports the metrics, the learning rate and the duration; in `model.fit` of each step the
     duration too. `trainer.fit` does not call it for every batch, which would cost a collective.
 
+    On several workers the chief alone listens. A port that is taken ends `on_train_begin` with an OSError.
+
     Args:
-        port: Where to listen; 0 takes a free one, which `port` then tells.
+        port: Where to listen; 0 takes a free one, which `port` tells once it listens.
         run: What the label `run` says.
         address: Where to listen; `0.0.0.0` lets other machines in.
 
     Attributes:
         port: Where it listens.
-
-    Raises:
-        OSError: The port is taken.
     """
 
     chief_only = True
@@ -54,16 +53,23 @@ class MetricsExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         super().__init__()
         self._run = Metrics(_RUN_METRICS, {names.RUN: run})
         self._worker = Metrics(_WORKER_METRICS, {names.RUN: run, names.WORKER: "0"})
-        self._server = MetricsServer(address, port, self._run, self._worker)
-        self.port = self._server.port
+        self.port = port
+        self._address = address
+        self._server: MetricsServer | None = None
         self._epoch_began = self._step_began = time.perf_counter()
+        self._first_step = 0
 
     def close(self) -> None:
         """Listens no more."""
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Tells how much there is to do."""
+        """Listens from now on, and tells how much there is to do."""
+        if self._server is None:
+            self._server = MetricsServer(self._address, self.port, self._run, self._worker)
+            self.port = self._server.port
         self._run.set(names.RUN_EPOCHS, self.params.get("epochs"))
         self._run.set(names.RUN_STEPS, self.params.get("steps"))
 
@@ -75,11 +81,11 @@ class MetricsExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Starts the step's clock."""
-        self._step_began = time.perf_counter()
+        self._step_began, self._first_step = time.perf_counter(), batch
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Counts the step; with `steps_per_execution` all of them."""
-        steps = max(1, int(getattr(self.model, "steps_per_execution", 1) or 1))
+        """Counts the step; with `steps_per_execution` all from the one that it began with."""
+        steps = batch - self._first_step + 1
         self._worker.observe_one(
             names.WORKER_STEP_SECONDS, (time.perf_counter() - self._step_began) / steps, steps
         )

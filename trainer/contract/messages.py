@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from trainer.contract.progress import Best
 from trainer.contract.telemetry import (
+    AttemptWanted,
     CommitFailed,
     Earlier,
     Measured,
@@ -320,7 +321,7 @@ class Committed:
     Attributes:
         step: Training steps of the run.
         ticket: Tickets of the run.
-        seconds: From the beginning of the capture to the commit.
+        seconds: From the hand-over of what was captured to the commit.
         size: Bytes of its files.
     """
 
@@ -482,6 +483,7 @@ Message = (
     | Ready | Progress | LeftOff | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished
     | Failed
     | Measured | SaveBlocked | CommitFailed | TrainingStarted | TrainingEnded | Earlier
+    | AttemptWanted
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 

@@ -91,7 +91,7 @@ RUN_RESTARTS = _gauge(
     "perdure_run_restarts",
     "Attempts that ended before the run did, by why; those under earlier leaders included.",
     "reason",
-    values=(CauseKind.DISRUPTION, CauseKind.FAILURE, CauseKind.UNKNOWN),
+    values=(CauseKind.DISRUPTION, CauseKind.FAILURE, CauseKind.STOPPED, CauseKind.UNKNOWN),
 )
 RUN_IDLE_SECONDS = _gauge(
     "perdure_run_idle_seconds",
@@ -166,7 +166,8 @@ WORKER_SPENT_SECONDS = _counter(
     "perdure_worker_spent_seconds_total", "What this worker's time went into.", "phase", values=tuple(Spent)
 )
 WORKER_NON_FINITE = _counter(
-    "perdure_worker_non_finite_total", "Executions of training steps whose loss was not finite."
+    "perdure_worker_non_finite_total",
+    "Executions of training steps whose loss, a mean over the epoch so far, was not finite.",
 )
 WORKER_GPU_SECONDS = _counter(
     "perdure_worker_gpu_seconds_total", "This supervisor's lifetime times its GPUs, waiting included."

@@ -74,9 +74,12 @@ class RunEvent:
         """Equal for what is the same event, told again after an interruption."""
         if self.kind in (EventKind.BEST, EventKind.LEARNING_RATE_CHANGED):
             return self.kind, self.epoch, self.monitor
-        if self.kind in (EventKind.STARTED, EventKind.FINISHED):
+        if self.kind is EventKind.STARTED:
             return (self.kind,)
-        if self.kind is EventKind.CHECKPOINT_FAILED:
+        if self.kind is EventKind.FINISHED:
+            # A run may go on after its deadline, or with more epochs.
+            return self.kind, self.epoch, self.cause
+        if self.kind in (EventKind.CHECKPOINT_FAILED, EventKind.STOPPED):
             return self.kind, self.attempt, self.time
         return self.kind, self.attempt
 

@@ -77,7 +77,16 @@ class Earlier:
     Attributes:
         interrupted: Number, value of its `CauseKind` and error of each that ended before the run did.
         seconds: How long all of them ran.
+        highest: The highest number taken; 0 where there is none.
     """
 
     interrupted: tuple[tuple[int, str, str], ...] = ()
     seconds: float = 0.0
+    highest: int = 0
+
+
+@dataclass(frozen=True)
+class AttemptWanted:
+    """A leader is about to take this number: from now on it may be there without the attempt having begun."""
+
+    attempt: int

@@ -6,7 +6,7 @@ from typing import Any
 from trainer.contract.attempts import AttemptRecord
 from trainer.contract.link_messages import LinkMessage
 from trainer.contract.messages import AttemptEnded, AttemptStarted, Failed
-from trainer.contract.telemetry import Earlier
+from trainer.contract.telemetry import AttemptWanted, Earlier
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Send:
 class Announce:
     """Tell whoever started the supervisor."""
 
-    message: AttemptStarted | AttemptEnded | Earlier
+    message: AttemptStarted | AttemptEnded | AttemptWanted | Earlier
 
 
 @dataclass(frozen=True)

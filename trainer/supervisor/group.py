@@ -25,7 +25,7 @@ from trainer.contract.messages import (
     Release,
     Saved,
 )
-from trainer.contract.telemetry import Earlier
+from trainer.contract.telemetry import AttemptWanted, Earlier
 from trainer.policies.budget import RETRY, Verdict, judge
 from trainer.supervisor import cause, events
 from trainer.supervisor.cause import Cause
@@ -201,7 +201,7 @@ class Group:
             return
         self._records = list(event.records)
         self.attempt = event.highest
-        self._do(events.Announce(_earlier(self._records)))
+        self._do(events.Announce(_earlier(self._records, event.highest)))
         self._incomplete_since = now
         self.stage = Stage.GATHERING
         if event.foreign:
@@ -234,6 +234,7 @@ class Group:
             return
         if self._reserved is None:
             self.stage = Stage.TAKING
+            self._do(events.Announce(AttemptWanted(self.attempt + 1)))
             self._do(events.TakeAttempt(self.attempt + 1))
         else:
             self._start(self._reserved, now)
@@ -449,10 +450,10 @@ class Group:
         self._actions.append(action)
 
 
-def _earlier(records: Sequence[AttemptRecord]) -> Earlier:
-    ended = (CauseKind.STOPPED, CauseKind.FINISHED)
-    interrupted = [record for record in records if record.kind not in ended and not record.ended_run]
+def _earlier(records: Sequence[AttemptRecord], highest: int) -> Earlier:
+    ended = [record for record in records if record.kind is not CauseKind.FINISHED and not record.ended_run]
     return Earlier(
-        tuple((record.attempt, record.kind.value, record.error) for record in interrupted),
+        tuple((record.attempt, record.kind.value, record.error) for record in ended),
         sum(record.seconds for record in records),
+        highest,
     )

@@ -1,5 +1,6 @@
 """A supervisor that a launcher started on this machine, and that ends with it."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -49,5 +50,9 @@ async def supervise(
             server = StatusServer((_HOST,), plan.metrics_port, outlook.routes())
             await stack.enter_async_context(server)
         code = await supervisor.run()
-        await outlook.linger(supervisor.asked_to_end)
+        alive = asyncio.create_task(supervisor.keep_alive())
+        try:
+            await outlook.linger(supervisor.asked_to_end)
+        finally:
+            alive.cancel()
         return code

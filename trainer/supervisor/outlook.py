@@ -1,6 +1,7 @@
 """What a supervisor shows to whoever asks it: health, progress, metrics."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,8 @@ from trainer.metrics import CONTENT_TYPE
 from trainer.supervisor.standing import Standing
 from trainer.supervisor.status_server import Answer
 from trainer.supervisor.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
 
 UNREAD_SECONDS = 300.0
 """Where nobody has read the metrics for so long, nobody will: then their last state is not waited with."""
@@ -73,7 +76,10 @@ class Outlook:
 
     def take(self, message: Message) -> bool:
         """Takes what the supervisor or its training process says; whether the progress is to be told now."""
-        self._telemetry.take(message)
+        try:
+            self._telemetry.take(message)
+        except Exception:  # noqa: BLE001 - nothing is hidden: it is logged; what only looks on shall end no run
+            _log.exception("not counted: %s", type(message).__name__)
         self._has_trained |= isinstance(message, AttemptStarted)
         self._has_result |= isinstance(message, Ended) and message.result is not None
         return self._standing.told(message)
@@ -131,6 +137,9 @@ class Outlook:
 
     def _metrics(self) -> Answer:
         self._was_read = True
-        if self._has_result:
-            self._read_to_the_end.set()
-        return Answer(self._telemetry.text(self.progress()), content_type=CONTENT_TYPE)
+        sent = self._read_to_the_end.set if self._has_result else _nothing
+        return Answer(self._telemetry.text(self.progress()), content_type=CONTENT_TYPE, sent=sent)
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""

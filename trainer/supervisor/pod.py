@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from trainer.contract import plain_json, pod
-from trainer.contract.messages import Ended, Message, Supervise
+from trainer.contract.messages import AttemptStarted, Ended, Message, Supervise
 from trainer.contract.progress import LastWord
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import Experiment
@@ -51,6 +51,7 @@ class PodLog:
         self._outlook = outlook
         self._out = out
         self._last_word = last_word
+        self._has_led = False
         self._narration = Narration(plan.experiment["spec"]["training"].get("epochs", 0))
 
     def send(self, message: Message) -> None:
@@ -59,6 +60,12 @@ class PodLog:
             self.write(PREFIX + line)
         if self._outlook.take(message):
             self.tell()
+        if isinstance(message, AttemptStarted) and not self._has_led:
+            self._has_led = True
+            # Nobody waits for it, and a store that never answers must not keep this process from its end.
+            threading.Thread(
+                target=_keep_experiment, args=(self._plan,), name="experiment", daemon=True
+            ).start()
         if isinstance(message, Ended):
             write_last_word(self._last_word, self._outlook.last_word(message))
 
@@ -121,9 +128,6 @@ async def supervise_in_pod(
     outlook.of(supervisor)
     role = "leads the group" if plan.worker == 0 else f"follows {plan.leader}"
     log.write(f"{PREFIX}run {plan.run}: worker {plan.worker} of {plan.workers} at {plan.host}, {role}")
-    if plan.worker == 0:
-        # Nobody waits for it, and a store that never answers must not keep this process from its end.
-        threading.Thread(target=_keep_experiment, args=(plan,), name="experiment", daemon=True).start()
     async with StatusServer(_hosts(plan.host), pod.STATUS_PORT, outlook.routes()):
         telling = asyncio.create_task(log.keep_telling())
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from trainer.contract.attempts import CauseKind
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import (
     AttemptEnded,
@@ -27,29 +28,33 @@ class RunLog:
 
     def __init__(self) -> None:
         self._attempt = 0
+        self._leads = False
         self._interrupted_at: float | None = None
         self._starting = False
         self._best: dict[str, int] = {}
+        self._tick = 0.0
 
-    def take(self, message: Message, now: float) -> list[RunEvent]:
+    def take(self, message: Message, now: float, tick: float) -> list[RunEvent]:
         """The events that a message stands for.
 
         Args:
             message: What the leader or worker 0's training process says.
             now: Seconds since 1970.
+            tick: Monotonic seconds.
         """
+        self._tick = tick
         return list(self._events(message, now))
 
     def _events(self, message: Message, now: float) -> Iterator[RunEvent]:
         match message:
             case Earlier():
-                for attempt, kind, error in message.interrupted:
-                    yield RunEvent(EventKind.INTERRUPTED, now, attempt, error, cause=kind)
+                self._attempt = message.highest
+                yield from _found(message, now)
             case AttemptStarted():
-                self._attempt, self._starting = message.attempt, True
+                self._attempt, self._starting, self._leads = message.attempt, True, True
                 yield self._event(EventKind.STARTED, now, "the run has begun")
             case AttemptEnded() if message.retried:
-                self._interrupted_at = now
+                self._interrupted_at = self._tick
                 yield self._event(
                     EventKind.INTERRUPTED, now, message.error, worker=message.worker, cause=message.kind
                 )
@@ -71,7 +76,7 @@ class RunLog:
         self._starting = False
         if self._attempt == 1:
             return
-        seconds = None if self._interrupted_at is None else round(now - self._interrupted_at, 3)
+        seconds = None if self._interrupted_at is None else round(self._tick - self._interrupted_at, 3)
         place = f"epoch {message.epoch + 1}, {message.phase.replace('_', ' ')} step {message.step + 1}"
         yield self._event(
             EventKind.RESTARTED, now, f"going on at {place}", epoch=message.epoch + 1, seconds=seconds
@@ -79,7 +84,7 @@ class RunLog:
 
     def _rate_changed(self, message: EpochFinished, now: float) -> Iterator[RunEvent]:
         before, rate = message.rate_before, message.learning_rate
-        if before is None or rate is None or abs(rate - before) < _TOLD_CHANGE * max(rate, before):
+        if before is None or rate is None or not abs(rate - before) >= _TOLD_CHANGE * max(rate, before):
             return
         yield self._event(
             EventKind.LEARNING_RATE_CHANGED, now, f"learning rate {before:.3g} -> {rate:.3g}",
@@ -96,6 +101,8 @@ class RunLog:
                 )  # fmt: skip
 
     def _ended(self, message: Ended, now: float) -> Iterator[RunEvent]:
+        if not self._leads and message.exit_code == ExitCode.CONFIG:
+            return  # The directory is another run's.
         if message.exit_code == ExitCode.OK:
             result = message.result or {}
             stopped_by = str(result.get("stopped_by", ""))
@@ -113,6 +120,13 @@ class RunLog:
 
     def _event(self, kind: EventKind, now: float, message: str, **more: object) -> RunEvent:
         return RunEvent(kind, now, self._attempt, message, **more)  # type: ignore[arg-type]
+
+
+def _found(message: Earlier, now: float) -> Iterator[RunEvent]:
+    for attempt, kind, error in message.interrupted:
+        # Whoever was asked to stop has told so.
+        if kind != CauseKind.STOPPED:
+            yield RunEvent(EventKind.INTERRUPTED, now, attempt, error, cause=kind)
 
 
 def _name(exit_code: int) -> str:

@@ -1,5 +1,7 @@
 """Several that are told what one supervisor says."""
 
+import asyncio
+
 from trainer.contract.messages import Message
 from trainer.supervisor.supervisor import Starter
 
@@ -17,5 +19,4 @@ class Several:
 
     async def drained(self) -> None:
         """Returns once all have taken everything."""
-        for starter in self._starters:
-            await starter.drained()
+        await asyncio.gather(*(starter.drained() for starter in self._starters))

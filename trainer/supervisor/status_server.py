@@ -25,11 +25,13 @@ class Answer:
         body: The content.
         status: How it went.
         content_type: What `body` is.
+        sent: Called once the client has been given all of it.
     """
 
     body: str
     status: HTTPStatus = HTTPStatus.OK
     content_type: str = "text/plain; charset=utf-8"
+    sent: Callable[[], None] = lambda: None
 
 
 class StatusServer:
@@ -79,7 +81,11 @@ class StatusServer:
             async with asyncio.timeout(self._patience):
                 answer, has_body = await self._answer_to(reader)
                 writer.write(_encode(answer, has_body=has_body))
-                await writer.drain()
+                # It may still lie here when all is written: only a closed connection has taken it.
+                writer.close()
+                await writer.wait_closed()
+                if has_body:
+                    answer.sent()
         writer.close()
 
     async def _answer_to(self, reader: asyncio.StreamReader) -> tuple[Answer, bool]:
@@ -104,7 +110,7 @@ class StatusServer:
 
 
 def _encode(answer: Answer, *, has_body: bool) -> bytes:
-    body = answer.body.encode()
+    body = answer.body.encode(errors="backslashreplace")
     head = (
         f"HTTP/1.1 {answer.status.value} {answer.status.phrase}\r\n"
         f"Content-Type: {answer.content_type}\r\n"

@@ -133,6 +133,12 @@ class Supervisor:
             raise self._broken
         return self._exit_code
 
+    async def keep_alive(self) -> None:
+        """Goes on showing whoever started this supervisor that it lives, after its work."""
+        while True:
+            self._starter.send(Alive(self._plan.worker))
+            await asyncio.sleep(ALIVE_SECONDS)
+
     async def _end(self, *tasks: asyncio.Task[None]) -> None:
         for task in tasks:
             task.cancel()

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from trainer.contract import metric_names as names
-from trainer.contract.attempts import CauseKind, order_of
+from trainer.contract.attempts import order_of
 from trainer.contract.messages import (
     AttemptEnded,
     Committed,
@@ -148,17 +149,17 @@ class Telemetry:
         run.set_all(names.RUN_METRIC, progress.metrics)
         run.set_all(names.RUN_BEST, {each.monitor: each.value for each in progress.best})
         run.set_all(names.RUN_BEST_EPOCH, {each.monitor: each.epoch for each in progress.best})
-        kinds = (CauseKind.DISRUPTION, CauseKind.FAILURE, CauseKind.UNKNOWN)
-        run.set_all(names.RUN_RESTARTS, {kind: self._restarts[kind] for kind in kinds})
+        reasons = names.RUN_RESTARTS.values
+        run.set_all(names.RUN_RESTARTS, {reason: self._restarts[reason] for reason in reasons})
         versions = (_version(*packages) for packages in _PACKAGES.values())
         experiment = str(plan.experiment["name"])
-        run.set(names.RUN_INFO, 1, experiment, plan.image, *versions, self._revision)
+        run.set_only(names.RUN_INFO, 1, experiment, plan.image, *versions, self._revision)
 
     def _set_ages(self, progress: RunProgress, run: Metrics, now: float) -> None:
-        if progress.state is not RunState.ENDED:
-            # What has ended is neither idle nor overdue.
-            run.set(names.RUN_IDLE_SECONDS, now - self._progressed_at)
-            run.set(names.RUN_CHECKPOINT_AGE_SECONDS, now - self._committed_at)
+        # What has ended is neither idle nor overdue.
+        ended = progress.state is RunState.ENDED
+        run.set(names.RUN_IDLE_SECONDS, None if ended else now - self._progressed_at)
+        run.set(names.RUN_CHECKPOINT_AGE_SECONDS, None if ended else now - self._committed_at)
         run.set(names.RUN_GPU_SECONDS_USED, self._gpu_seconds(now))
         run.set(names.RUN_GPU_SECONDS_SAVED, self._saved)
 
@@ -169,6 +170,7 @@ class Telemetry:
         return self._gpu_seconds(self._clock()) / epochs * max(0, asked - epochs) if epochs else 0.0
 
 
+@cache
 def _version(*packages: str) -> str:
     for package in packages:
         try:

@@ -56,11 +56,12 @@ def test_it_tells_each_epochs_metrics_while_training_goes_on(exporter: MetricsEx
 
 
 def test_steps_of_one_execution_are_counted_and_a_loss_that_is_not_finite(exporter: MetricsExporter) -> None:
-    model(steps_per_execution=2).fit(
+    model(steps_per_execution=3).fit(
         X * np.float32("nan"), Y, batch_size=5, epochs=1, verbose=0, callbacks=[exporter]
     )
     found = read(exporter)
     assert found.value("perdure_worker_steps_total") == 4
+    assert found.value("perdure_worker_step_duration_seconds_count") == 4
     assert found.value("perdure_worker_non_finite_total") == 2
 
 
@@ -72,5 +73,6 @@ def test_in_fit_it_asks_for_no_batch(exporter: MetricsExporter) -> None:
 
 
 def test_a_port_that_is_taken_is_told(exporter: MetricsExporter) -> None:
+    exporter.on_train_begin()
     with pytest.raises(OSError, match="in use"):
-        MetricsExporter(exporter.port)
+        MetricsExporter(exporter.port).on_train_begin()

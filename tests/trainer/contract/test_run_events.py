@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from trainer.contract.attempts import CauseKind
+from trainer.contract.exit_codes import ExitCode
 from trainer.contract.run_events import EventKind, RunEvent, from_lines
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
@@ -83,14 +84,14 @@ def test_fields_of_later_versions_are_ignored() -> None:
 
 SAME = {
     "attempt": {EventKind.STARTED, EventKind.FINISHED, EventKind.BEST, EventKind.LEARNING_RATE_CHANGED},
-    "epoch": set(EventKind) - {EventKind.BEST, EventKind.LEARNING_RATE_CHANGED},
+    "epoch": set(EventKind) - {EventKind.BEST, EventKind.LEARNING_RATE_CHANGED, EventKind.FINISHED},
     "monitor": set(EventKind) - {EventKind.BEST, EventKind.LEARNING_RATE_CHANGED},
-    "time": set(EventKind) - {EventKind.CHECKPOINT_FAILED},
+    "time": set(EventKind) - {EventKind.CHECKPOINT_FAILED, EventKind.STOPPED},
     "message": set(EventKind),
     "value": set(EventKind),
     "worker": set(EventKind),
     "before": set(EventKind),
-    "cause": set(EventKind),
+    "cause": set(EventKind) - {EventKind.FINISHED},
     "seconds": set(EventKind),
 }
 """Kinds of which an event stays the same where it differs from another one in nothing but this field."""
@@ -131,7 +132,13 @@ def test_the_document_tells_every_kind_its_key_and_its_type() -> None:
         names = re.findall(r"`(\w+)`", same)
         assert tuple(getattr(event, name) for name in names) == event.key, kind
         told = re.findall(r"`(\w+)`", rows[kind][2])
-        causes = {"epochs", "early_stopping", "deadline", *CauseKind}
+        causes = {
+            "epochs",
+            "early_stopping",
+            "deadline",
+            *CauseKind,
+            *(code.name.lower() for code in ExitCode),
+        }
         assert set(told) - causes <= {field.name for field in fields(RunEvent)}, kind
 
 

@@ -1,12 +1,14 @@
 """Events on a real file store, written beside everything else."""
 
 import asyncio
+import time
 from pathlib import Path
 
-from trainer.contract.messages import AttemptStarted, Ended, EpochFinished, Message
+from trainer.contract.messages import AttemptEnded, AttemptStarted, Ended, EpochFinished, Message
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.run_events import from_lines
-from trainer.supervisor.event_recorder import EventRecorder
+from trainer.contract.telemetry import AttemptWanted
+from trainer.supervisor.event_recorder import DRAIN_SECONDS, EventRecorder
 
 
 def record(directory: Path, *messages: Message, seconds: float = 10.0) -> EventRecorder:
@@ -48,18 +50,41 @@ def test_a_leader_that_was_replaced_writes_no_more(tmp_path: Path) -> None:
     assert kinds(tmp_path) == ["started"]
 
 
-def test_a_store_that_fails_loses_no_event_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_a_number_that_it_takes_itself_is_no_other_leaders(tmp_path: Path) -> None:
+    take(tmp_path, 1)
+    take(tmp_path, 2)
+    killed = AttemptEnded(1, "disruption", 0, "killed")
+    record(tmp_path, AttemptStarted(1), killed, AttemptWanted(2))
+    assert kinds(tmp_path) == ["started", "interrupted"]
+
+
+def test_what_another_leader_overwrote_is_written_again(tmp_path: Path) -> None:
+    async def scene() -> None:
+        recorder = EventRecorder(str(tmp_path), pause=0.0)
+        recorder.send(AttemptStarted(1))
+        await recorder.drained()
+        (tmp_path / "events.jsonl").write_text("")
+        recorder.send(Ended(0, 0, result={"stopped_by": "epochs"}))
+        await recorder.drained()
+        assert kinds(tmp_path) == ["started", "finished"]
+
+    asyncio.run(scene())
+
+
+def test_a_store_that_fails_is_tried_again_by_itself_and_loses_no_event(tmp_path: Path) -> None:
     async def scene() -> None:
         blocked = tmp_path / "run"
         blocked.write_text("a file where the run's directory should be")
-        recorder = EventRecorder(str(blocked), pause=0.0)
+        recorder = EventRecorder(str(blocked), pause=0.01)
         recorder.send(AttemptStarted(1))
-        async with asyncio.timeout(10):
-            await recorder.drained()
+        began = time.monotonic()
+        await recorder.drained()
+        # It waits for a while, and no longer.
+        assert time.monotonic() - began >= DRAIN_SECONDS
         blocked.unlink()
-        recorder.send(Ended(0, 0, result={"stopped_by": "epochs"}))
-        async with asyncio.timeout(10):
-            await recorder.drained()
-        assert kinds(blocked) == ["started", "finished"]
+        async with asyncio.timeout(20):
+            while not (blocked / "events.jsonl").exists():
+                await asyncio.sleep(0.01)
+        assert kinds(blocked) == ["started"]
 
     asyncio.run(scene())

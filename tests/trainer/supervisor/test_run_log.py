@@ -23,7 +23,9 @@ STEP = Progress(0, 4, "training", 11)
 
 def events(*messages: Message) -> list[RunEvent]:
     log = RunLog()
-    return [event for now, message in enumerate(messages) for event in log.take(message, float(now))]
+    return [
+        event for now, message in enumerate(messages) for event in log.take(message, 1e9 + now, float(now))
+    ]
 
 
 def kinds(*messages: Message) -> list[str]:
@@ -44,6 +46,25 @@ def test_the_first_attempt_starts_the_run_and_later_ones_restart_it() -> None:
     assert (interrupted.worker, interrupted.cause, interrupted.attempt) == (1, "disruption", 1)
     assert (restarted.seconds, restarted.epoch, restarted.attempt) == (3.0, 5, 2)
     assert restarted.message == "going on at epoch 5, training step 12"
+
+
+def test_a_run_that_goes_on_after_its_end_ends_again() -> None:
+    first = events(Ended(0, 0, result={"stopped_by": "deadline", "epochs": 5}))
+    second = events(Ended(0, 0, result={"stopped_by": "epochs", "epochs": 9}))
+    text = merged(merged(merged("", first), first), second)
+    assert [event.cause for event in from_lines(text)] == ["deadline", "epochs"]
+
+
+def test_a_leader_without_an_attempt_of_its_own_speaks_of_the_last_one() -> None:
+    earlier = Earlier(((5, "stopped", "saved"),), 7.0, 5)
+    (found,) = events(earlier, Ended(0, 75, "the group stayed incomplete for too long"))
+    assert (found.kind, found.attempt, found.cause) == ("stopped", 5, "incomplete")
+    # The directory of another run is none of its business.
+    assert events(Earlier(), Ended(0, 78, "it holds the result of another experiment")) == []
+    assert kinds(Earlier(), AttemptStarted(1), Ended(0, 78, "its checkpoint does not fit")) == [
+        "started",
+        "failed",
+    ]
 
 
 def test_an_attempt_whose_leader_was_lost_is_told_by_the_next_leader() -> None:

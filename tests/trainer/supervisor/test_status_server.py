@@ -91,3 +91,45 @@ def test_a_port_that_is_taken_is_an_error() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         asyncio.run(run(taken.getsockname()[1]))
+
+
+def test_an_answer_was_sent_once_the_client_has_all_of_it() -> None:
+    """A client that takes its time, of more than the buffers between the two hold."""
+    body, sent = "x" * 4_000_000, []
+
+    async def scene() -> None:
+        routes = {"/": lambda: Answer(body, sent=lambda: sent.append(True))}
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        async with StatusServer(("127.0.0.1",), port, routes, patience=30.0):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(0.2)
+            assert not sent
+            assert len(await reader.read()) == len(body)
+            async with asyncio.timeout(20):
+                while not sent:
+                    await asyncio.sleep(0.01)
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_a_route_that_fails_is_answered_too() -> None:
+    def broken() -> Answer:
+        raise RuntimeError("a bug")
+
+    async def scene() -> bytes:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        async with StatusServer(("127.0.0.1",), port, {"/": broken}):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    assert asyncio.run(scene()).startswith(b"HTTP/1.1 500 ")
