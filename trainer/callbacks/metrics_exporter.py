@@ -85,12 +85,14 @@ class MetricsExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Counts the step; with `steps_per_execution` all from the one that it began with."""
-        steps = batch - self._first_step + 1
+        # The last execution of an epoch may be shorter than Keras tells.
+        last = min(batch, (self.params.get("steps") or math.inf) - 1)
+        steps = int(last) - self._first_step + 1
         self._worker.observe_one(
             names.WORKER_STEP_SECONDS, (time.perf_counter() - self._step_began) / steps, steps
         )
         self._worker.add(names.WORKER_STEPS, steps)
-        self._run.set(names.RUN_STEP, batch + 1)
+        self._run.set(names.RUN_STEP, last + 1)
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             self._worker.add(names.WORKER_NON_FINITE, 1)
 

@@ -73,6 +73,7 @@ def test_in_fit_it_asks_for_no_batch(exporter: MetricsExporter) -> None:
 
 
 def test_a_port_that_is_taken_is_told(exporter: MetricsExporter) -> None:
+    exporter.set_params({})
     exporter.on_train_begin()
     with pytest.raises(OSError, match="in use"):
         MetricsExporter(exporter.port).on_train_begin()
