@@ -1,6 +1,7 @@
 """k8s/tensorboard beside a run that loses its leader's pod: each scalar once, for the namespace alone."""
 
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,7 +100,7 @@ def forwarded(kubectl: Kubectl) -> Iterator[Served]:
 @contextmanager
 def another_namespace(team: Team) -> Iterator[Team]:
     """A namespace that has nothing to do with the team's."""
-    name = f"{team.namespace}-elsewhere"
+    name = f"perdure-test-elsewhere-{secrets.token_hex(4)}"
     team.admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     try:
         yield replace(team, admin=team.admin.within(name), user=team.user.within(name))
