@@ -1,5 +1,6 @@
 """k8s/monitoring on a real server: it is accepted, selects the runs' pods, and their metrics can be read."""
 
+import json
 import re
 import socket
 import subprocess
@@ -174,16 +175,38 @@ def test_the_network_policy_lets_in_the_namespace_of_the_metrics_and_no_other(
     assert [line.isdigit() for line in lines] == [True, True, False, False], lines
 
 
+def exported(run: TrainingRun, worker: int) -> Exposition:
+    url = f"http://127.0.0.1:{STATUS_PORT}/metrics"
+    reading = f"import urllib.request; print(urllib.request.urlopen({url!r}).read().decode())"
+    return Exposition(run.team.admin.run("exec", run.pod_name(worker), "--", "python3.13", "-c", reading))
+
+
+def test_status_and_metrics_tell_the_same_of_every_epoch(team: Team) -> None:
+    run = team.submit("same", "--set", "training.epochs=10000")
+    run.trains(epoch=2)
+    of_epoch: dict[int, dict[str, float]] = {}
+    told: list[dict[str, Any]] = []
+    while len(of_epoch) < 6:
+        found = exported(run, 0)
+        of_epoch[round(found.value("perdure_run_epochs_finished"))] = dict(
+            found.by("perdure_run_metric", "metric")
+        )
+        told.append(json.loads(team.perdure("status", run.name, "--output", "json").stdout))
+    compared = 0
+    for each in told:
+        # While an epoch is worked on, the metrics are those of the one before it.
+        near = [of_epoch.get(each["epoch"]), of_epoch.get(each["epoch"] - 1)]
+        if None not in near:
+            compared += 1
+            assert each["metrics"] in near
+    assert compared >= 2
+
+
 def test_a_pod_exports_what_the_contract_says(team: Team) -> None:
     run = team.submit("told", "--set", "training.epochs=10000")
     run.trains(epoch=2)
     for worker in range(2):
-        reading = (
-            "import urllib.request; print(urllib.request.urlopen("
-            f"'http://127.0.0.1:{STATUS_PORT}/metrics').read().decode())"
-        )
-        text = team.admin.run("exec", run.pod_name(worker), "--", "python3.13", "-c", reading)
-        found = Exposition(text)
+        found = exported(run, worker)
         assert found.value("perdure_worker_steps_total", run="told", worker=worker) > 0
         assert bool(found.values("perdure_run_epoch")) == (worker == 0)
         if worker == 0:
