@@ -119,7 +119,7 @@ def selected(team: Team, monitor: Any) -> list[dict[str, Any]]:
     return team.admin.items("pods", ",".join(wanted))
 
 
-def ready(run: TrainingRun) -> list[str]:
+def addresses(run: TrainingRun) -> list[str]:
     return [run.pod(worker)["status"]["podIP"] for worker in range(2)]
 
 
@@ -169,7 +169,7 @@ def test_the_network_policy_lets_in_the_namespace_of_the_metrics_and_no_other(
     closed = team.submit("closed", "--set", "training.epochs=10000")
     for each in (open_run, closed):
         each.trains(epoch=1)
-    hosts = [*ready(open_run), *ready(closed)]
+    hosts = [*addresses(open_run), *addresses(closed)]
     with run_pod(team, "reader", _READ.replace("HOSTS", repr(hosts))):
         lines = output_of(team.admin, "reader").splitlines()
     assert [line.isdigit() for line in lines] == [True, True, False, False], lines
@@ -182,7 +182,9 @@ def exported(run: TrainingRun, worker: int) -> Exposition:
 
 
 def test_status_and_metrics_tell_the_same_of_every_epoch(team: Team) -> None:
-    run = team.submit("same", "--set", "training.epochs=10000")
+    # Epochs of several seconds, so that none is missed.
+    slow = ("--set", "training.parameters={units: 32, steps: 200}")
+    run = team.submit("same", "--set", "training.epochs=10000", *slow)
     run.trains(epoch=2)
     of_epoch: dict[int, dict[str, float]] = {}
     told: list[dict[str, Any]] = []
