@@ -232,6 +232,8 @@ TYPES: dict[str, tuple[Callable[[object], bool], ...]] = {
     "spec.deadline": (integer, words, nothing),
     "spec.ttl": (integer, words, nothing),
     "spec.metrics": (mapping,),
+    "spec.metrics.enabled": (flag,),
+    "spec.metrics.linger": (integer, words),
     "spec.metrics.from": (sequence, nothing),
     "spec.metrics.from.*": (words,),
     "spec.pod": (mapping,),

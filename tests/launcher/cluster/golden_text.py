@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 from tests.launcher.cluster.samples import EXPERIMENT
@@ -41,5 +42,8 @@ def newcomers_folder(parent: Path) -> Path:
     folder = parent / "work"
     (folder / "experiments").mkdir(parents=True)
     (folder / "experiments" / "digits").symlink_to(EXPERIMENT)
-    (folder / "runs").symlink_to(RUNS)
+    shutil.copytree(RUNS, folder / "runs")
+    # A checkout gives no order to what it writes.
+    for age, run in enumerate(("small", "older")):
+        os.utime(folder / "runs" / "digits" / run, times=(1e9 - age, 1e9 - age))
     return folder
