@@ -6,7 +6,8 @@ quoted. Long texts, such as the experiment's code, stay readable as literal bloc
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
@@ -26,7 +27,9 @@ def to_bytes(manifest: Mapping[str, Any]) -> bytes:
     Raises:
         TypeError: There is something in it that JSON does not have.
     """
-    return ("\n".join(_mapping(manifest, "")) + "\n").encode()
+    lines: list[str] = []
+    _mapping(lines, manifest, "")
+    return ("\n".join(lines) + "\n").encode()
 
 
 def to_yaml(manifests: Sequence[Mapping[str, Any]]) -> str:
@@ -41,47 +44,55 @@ def to_yaml(manifests: Sequence[Mapping[str, Any]]) -> str:
     return "".join(f"---\n{to_bytes(manifest).decode()}" for manifest in manifests)
 
 
-def _mapping(value: Mapping[str, Any], indent: str) -> Iterator[str]:
+# Lines are added to one list, and not handed from generator to generator: a thousand Jobs are 200,000.
+
+
+def _mapping(lines: list[str], value: Mapping[str, Any], indent: str) -> None:
     for key, item in value.items():
-        yield from _entry(f"{indent}{_key(key)}:", item, indent)
+        _entry(lines, f"{indent}{_key(key)}:", item, indent)
 
 
-def _entry(head: str, item: Any, indent: str) -> Iterator[str]:
-    """Yields `head` and what belongs behind or below it."""
-    if isinstance(item, Mapping) and item:
-        yield head
-        yield from _mapping(item, indent + _INDENT)
+def _entry(lines: list[str], head: str, item: Any, indent: str) -> None:
+    """Adds `head` and what belongs behind or below it."""
+    if isinstance(item, str):
+        if _is_block(item):
+            _block(lines, head, item, indent)
+        else:
+            lines.append(f"{head} {_text(item)}")
+    elif isinstance(item, Mapping) and item:
+        lines.append(head)
+        _mapping(lines, item, indent + _INDENT)
     elif isinstance(item, list | tuple) and item:
-        yield head
-        yield from _items(item, indent)
-    elif isinstance(item, str) and _is_block(item):
-        yield from _block(head, item, indent)
+        lines.append(head)
+        _items(lines, item, indent)
     else:
-        yield f"{head} {_scalar(item)}"
+        lines.append(f"{head} {_scalar(item)}")
 
 
-def _items(items: Sequence[Any], indent: str) -> Iterator[str]:
+def _items(lines: list[str], items: Sequence[Any], indent: str) -> None:
     for item in items:
-        yield from _item(item, indent)
+        _item(lines, item, indent)
 
 
-def _item(item: Any, indent: str) -> Iterator[str]:
-    """Yields an entry of a list; what it holds stands behind the dash, further lines below that."""
-    if isinstance(item, Mapping | list | tuple) and item:
-        below = indent + _INDENT
-        first, *rest = _mapping(item, below) if isinstance(item, Mapping) else _items(item, below)
-        yield f"{indent}- {first.removeprefix(indent + _INDENT)}"
-        yield from rest
+def _item(lines: list[str], item: Any, indent: str) -> None:
+    """Adds an entry of a list; what it holds stands behind the dash, further lines below that."""
+    if not isinstance(item, str) and isinstance(item, Mapping | list | tuple) and item:
+        below, first = indent + _INDENT, len(lines)
+        if isinstance(item, Mapping):
+            _mapping(lines, item, below)
+        else:
+            _items(lines, item, below)
+        lines[first] = f"{indent}- {lines[first].removeprefix(below)}"
     else:
-        yield from _entry(f"{indent}-", item, indent)
+        _entry(lines, f"{indent}-", item, indent)
 
 
-def _block(head: str, text: str, indent: str) -> Iterator[str]:
+def _block(lines: list[str], head: str, text: str, indent: str) -> None:
     body = text.rstrip("\n")
     newlines = len(text) - len(body)
-    yield f"{head} |{'-' if newlines == 0 else '' if newlines == 1 else '+'}"
-    for line in text.split("\n")[: -1 if newlines else None]:
-        yield f"{indent}{_INDENT}{line}" if line else ""
+    lines.append(f"{head} |{'-' if newlines == 0 else '' if newlines == 1 else '+'}")
+    content = text.split("\n")[: -1 if newlines else None]
+    lines.extend(f"{indent}{_INDENT}{line}" if line else "" for line in content)
 
 
 def _is_block(text: str) -> bool:
@@ -95,12 +106,16 @@ def _is_block(text: str) -> bool:
 def _key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a key of a manifest is text, received {key!r}")
-    return _scalar(key)
+    return _text(key)
+
+
+@lru_cache(maxsize=4096)
+def _text(value: str) -> str:
+    """A text in one line; the Jobs of a run have nearly all of theirs in common."""
+    return value if _PLAIN.fullmatch(value) and value.lower() not in _WORDS else _scalar(value)
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
     if isinstance(value, Mapping | list | tuple) and value:
         raise TypeError(f"not a scalar, received {value!r}")
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
