@@ -1,9 +1,7 @@
 """What exporting metrics costs: the time of a training step, and of an answer to Prometheus."""
 
-import argparse
 import asyncio
 import http.client
-import json
 import socket
 import subprocess
 import sys
@@ -11,13 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmarks import sides
 from benchmarks.comparison import Comparison, alternating, of_timings
+from benchmarks.one_process import main
 from benchmarks.workloads import WORKLOADS, Run, Timing, timed
 from trainer.contract.messages import AttemptStarted, BestSoFar, EpochFinished, Progress, Supervise, encode
 from trainer.contract.progress import Best
@@ -132,17 +129,5 @@ def _supervisor() -> Iterator[socket.socket]:
         process.wait(30)
 
 
-def main() -> None:
-    """Parses the command line, measures the steps, reports."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("workload", choices=tuple(WORKLOADS))
-    parser.add_argument("--pairs", type=int, required=True)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--report", required=True)
-    arguments = parser.parse_args()
-    found = measure_steps(arguments.workload, arguments.pairs, arguments.quick)
-    Path(arguments.report).write_text(json.dumps([asdict(comparison) for comparison in found]))
-
-
 if __name__ == "__main__":
-    main()
+    main(measure_steps)

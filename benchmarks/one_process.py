@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ def measure(workload_name: str, pairs: int, quick: bool) -> list[Comparison]:
     return found
 
 
-def main() -> None:
+def main(measure: Callable[[str, int, bool], list[Comparison]] = measure) -> None:
     """Parses the command line, measures, reports."""
     parser = argparse.ArgumentParser()
     parser.add_argument("workload", choices=tuple(WORKLOADS))

@@ -27,7 +27,7 @@ def environment(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": {name: found for name in _PACKAGES if (found := installed_version(name))},
         "git_revision": _git_revision(folder) or os.environ.get(pod.REVISION),
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "executable": sys.executable,
@@ -86,7 +86,8 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """The version of an installed distribution, or None."""
     try:
         return version(package)
     except PackageNotFoundError:

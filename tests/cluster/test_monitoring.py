@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from tests.cluster.small_pods import output_of, run_pod
 from tests.cluster.training_runs import ROOT, Team, TrainingRun
 from tests.monitoring.scraping import Prometheus, needs_prometheus
 from tests.trainer.supervisor.exposition import Exposition
+from tests.trainer.supervisor.supervised_run import free_port
 from trainer.contract.pod import STATUS_PORT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
@@ -56,9 +56,7 @@ http.server.ThreadingHTTPServer(("", {_PROXY_PORT}), Proxy).serve_forever()
 @contextmanager
 def proxied(team: Team) -> Iterator[str]:
     """URL of an HTTP proxy in the team's namespace."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with run_pod(team, "proxy", _PROXY):
         team.admin.run("wait", "--for=condition=Ready", "pod/proxy", "--timeout=60s")
         command = team.admin.command("port-forward", "pod/proxy", f"{port}:{_PROXY_PORT}")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.monitoring.prometheus import ask, until
+from tests.trainer.supervisor.supervised_run import free_port
 
 needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="Prometheus is not installed (Debian's package has it)"
@@ -61,9 +61,7 @@ class Prometheus:
             ],
         }
         (folder / "prometheus.yml").write_text(json.dumps(config))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self._url = f"http://127.0.0.1:{port}"
         self._log = folder / "log"
         with self._log.open("w") as log:

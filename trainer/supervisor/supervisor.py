@@ -122,19 +122,19 @@ class Supervisor:
         self._loop.add_signal_handler(signal.SIGCHLD, self._look_at_children)
         self._worker.prepare()
         task = self._loop.create_task(self._lead() if self._plan.worker == 0 else self._follow())
-        ticking = self._loop.create_task(self._tick())
-        for each in (task, ticking):
+        tasks = (task, self._loop.create_task(self._tick()), self._loop.create_task(self.keep_alive()))
+        for each in tasks:
             each.add_done_callback(self._fail_with)
         try:
             await self._done.wait()
         finally:
-            await self._end(task, ticking)
+            await self._end(*tasks)
         if self._broken is not None:
             raise self._broken
         return self._exit_code
 
     async def keep_alive(self) -> None:
-        """Goes on showing whoever started this supervisor that it lives, after its work."""
+        """Shows whoever started this supervisor that it lives, during its work and if it stays after it."""
         while True:
             self._starter.send(Alive(self._plan.worker))
             await asyncio.sleep(ALIVE_SECONDS)
@@ -157,11 +157,7 @@ class Supervisor:
                 await self._starter.drained()
 
     async def _tick(self) -> None:
-        said_at = -ALIVE_SECONDS
         while True:
-            if self._loop.time() - said_at >= ALIVE_SECONDS:
-                said_at = self._loop.time()
-                self._starter.send(Alive(self._plan.worker))
             self._perform(self._machine.ticked(self._loop.time()))
             self._look_at_children()
             self._feed(events.Tick())

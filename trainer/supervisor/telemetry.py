@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from trainer.contract import metric_names as names
 from trainer.contract.attempts import order_of
@@ -28,6 +27,7 @@ from trainer.contract.telemetry import (
     TrainingStarted,
 )
 from trainer.metrics import Metrics
+from trainer.result import installed_version
 from trainer.supervisor.time_spent import TimeSpent
 
 _PACKAGES = {"perdure": ("perdure",), "tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",)}
@@ -172,9 +172,4 @@ class Telemetry:
 
 @cache
 def _version(*packages: str) -> str:
-    for package in packages:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            continue
-    return ""
+    return next((found for package in packages if (found := installed_version(package))), "")
