@@ -125,7 +125,7 @@ def _standby(plan: Plan) -> Measured:
 
 def _metrics(plan: Plan) -> Measured:
     found = []
-    for workload, label, pairs in (("tiny", "tiny steps", 9), ("25m", "25M parameters", 5)):
+    for workload, label, pairs in (("tiny", "tiny steps", 200), ("25m", "25M parameters", 12)):
         arguments = [workload, "--pairs", str(plan.choose(pairs)), *_quick(plan)]
         (report,) = run_group("benchmarks.exporter", arguments)
         found += [replace(each, figure=f"{label}: {each.figure}") for each in map(Comparison.load, report)]

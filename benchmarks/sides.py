@@ -67,15 +67,6 @@ def perdure_fit(run: Run, saves: Any = None) -> Timing:
     return timing(run.workload, clock.starts, time.perf_counter() - began)
 
 
-def perdure_fit_without_callbacks(run: Run, meter: Any = None) -> Timing:
-    """`trainer.fit` alone; `meter` measures its steps, if anything does."""
-    clock = EpochClock()
-    model = run.workload.build(keras)
-    began = time.perf_counter()
-    fit(model, *run.train, seed=7, callbacks=[clock], meter=meter, **_arguments(run))
-    return timing(run.workload, clock.starts, time.perf_counter() - began)
-
-
 def keras_fit(run: Run) -> Timing:
     """`model.fit` alone."""
     return _keras_fit(run, [])

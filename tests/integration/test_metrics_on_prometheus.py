@@ -9,7 +9,7 @@ import textwrap
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +121,7 @@ class LaunchedRun:
 
 @contextmanager
 def launched(
-    folder: Path, *options: str, seconds: float, epochs: int = EPOCHS, hangs_at: int = -1
+    folder: Path, port: int, *options: str, seconds: float, epochs: int = EPOCHS, hangs_at: int = -1
 ) -> Iterator[LaunchedRun]:
     """A run whose epochs begin with a pause of so many seconds, and one of them, once, with a hang."""
     experiment = write(
@@ -133,7 +133,7 @@ def launched(
     )
     code = CALLBACKS.format(seconds=seconds, hangs_at=hangs_at, marker=folder / "hung")
     (experiment / "callbacks.py").write_text(textwrap.dedent(code))
-    port, output = two_ports(), folder / "output"
+    output = folder / "output"
     with output.open("wb") as out:
         process = subprocess.Popen(
             command(experiment, folder / "runs", "--metrics-port", str(port), *options),
@@ -153,6 +153,23 @@ def launched(
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(90)
+
+
+@contextmanager
+def watched(
+    folder: Path, *options: str, every: float = SCRAPE_SECONDS, rules: Sequence[Path] = (), **run: Any
+) -> Iterator[tuple[LaunchedRun, Prometheus]]:
+    """A `launched` run, and a Prometheus that has been reading its ports from before its start.
+
+    On a busy machine Prometheus takes seconds to start, and what a counter already was when it was read first
+    is no part of any increase.
+    """
+    port = two_ports()
+    with (
+        Prometheus(folder / "prometheus", (port, port + 1), every, rules) as prometheus,
+        launched(folder, port, *options, **run) as launched_run,
+    ):
+        yield launched_run, prometheus
 
 
 @dataclass(frozen=True)
@@ -176,19 +193,17 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("killed")
     # Three restarts are to be an alert, as otherwise six are.
     rules = _rules(folder, "run:perdure_restarts:sum[1h]) > 5", "run:perdure_restarts:sum[1h]) > 1")
-    every = ("--set", "checkpoint.every={steps: 30}")
-    with launched(folder, *every, seconds=4 * SCRAPE_SECONDS) as run:
-        ports = (run.port, run.port + 1)
-        with Prometheus(folder / "prometheus", ports, SCRAPE_SECONDS, [rules]) as prometheus:
-            for times, (worker, epoch) in enumerate(((0, 3), (1, 6), (0, 9))):
-                run.wait_for_epoch(epoch)
-                run.kill_training(worker)
-                prometheus.wait_for(f"sum(perdure_run_restarts) == {times + 1}")
-            run.wait_for_epoch(11)
-            chosen = {"run": "a-run", "__rate_interval": "10s", "__interval": "5m", "__range": "10m"}
-            panels = {query: len(prometheus.query(_looked_at(query))) for query in dashboard_queries(chosen)}
-            assert run.wait() == 0, run.output.read_text()
-            yield Watched(run, prometheus, panels)
+    saves = ("--set", "checkpoint.every={steps: 30}")
+    with watched(folder, *saves, rules=[rules], seconds=4 * SCRAPE_SECONDS) as (run, prometheus):
+        for times, (worker, epoch) in enumerate(((0, 3), (1, 6), (0, 9))):
+            run.wait_for_epoch(epoch)
+            run.kill_training(worker)
+            prometheus.wait_for(f"sum(perdure_run_restarts) == {times + 1}")
+        run.wait_for_epoch(11)
+        chosen = {"run": "a-run", "__rate_interval": "10s", "__interval": "5m", "__range": "10m"}
+        panels = {query: len(prometheus.query(_looked_at(query))) for query in dashboard_queries(chosen)}
+        assert run.wait() == 0, run.output.read_text()
+        yield Watched(run, prometheus, panels)
 
 
 def _rules(folder: Path, *changes: str) -> Path:
@@ -273,10 +288,7 @@ def test_what_the_run_went_through_is_seen(killed: Watched) -> None:
 
 def test_the_run_of_a_worker_that_was_replaced_counts_right(tmp_path: Path) -> None:
     """As after a pod's restart: a supervisor begins at 0 again, and `increase` sees that."""
-    with (
-        launched(tmp_path, seconds=2 * SCRAPE_SECONDS, epochs=10) as run,
-        Prometheus(tmp_path / "prometheus", (run.port, run.port + 1), SCRAPE_SECONDS) as prometheus,
-    ):
+    with watched(tmp_path, seconds=2 * SCRAPE_SECONDS, epochs=10) as (run, prometheus):
         run.wait_for_epoch(5)
         run.supervisor(1).send_signal(signal.SIGKILL)
         assert run.wait() == 0, run.output.read_text()
@@ -298,10 +310,8 @@ def test_the_run_of_a_worker_that_was_replaced_counts_right(tmp_path: Path) -> N
 
 
 def test_a_run_that_ends_within_one_scrape_interval_is_seen(tmp_path: Path) -> None:
-    with (
-        launched(tmp_path, "--set", "metrics.linger=120", seconds=0, epochs=3) as run,
-        Prometheus(tmp_path / "prometheus", (run.port, run.port + 1), 20) as prometheus,
-    ):
+    linger = ("--set", "metrics.linger=120")
+    with watched(tmp_path, *linger, every=20, seconds=0, epochs=3) as (run, prometheus):
         assert run.wait() == 0, run.output.read_text()
         (finished,) = prometheus.samples("perdure_run_epochs_finished").values()
         (ended,) = prometheus.samples('perdure_run_state{state="ended"}').values()
@@ -313,10 +323,7 @@ def test_a_run_that_really_stalls_is_told_of_until_it_goes_on(tmp_path: Path) ->
     """With the rule as it is, but for its times: nobody waits for ten minutes here."""
     idle = "perdure_run_idle_seconds) >"
     rules = _rules(tmp_path, f"{idle} 600", f"{idle} 8", "for: 5m", "for: 1s")
-    with (
-        launched(tmp_path, seconds=1.0, epochs=20, hangs_at=3) as run,
-        Prometheus(tmp_path / "prometheus", (run.port, run.port + 1), SCRAPE_SECONDS, [rules]) as prometheus,
-    ):
+    with watched(tmp_path, rules=[rules], seconds=1.0, epochs=20, hangs_at=3) as (run, prometheus):
         prometheus.wait_for("perdure_run_epochs_finished == 3", 180)
         prometheus.wait_for_alert("PerdureRunStalled", firing=True)
         # Whoever asks is answered meanwhile.
