@@ -34,6 +34,10 @@ IMAGE_ARGS = $(if $(BASE),--build-arg "BASE=$(BASE)") $(if $(PIP_INDEX_URL),--bu
 build_image = $(if $(IMAGE_BUILD),$(IMAGE_BUILD) "$(1)" . $(2) $(IMAGE_ARGS),\
 	$(BUILDER) build --tag "$(1)" $(2) $(IMAGE_ARGS) .)
 
+# Of test: how many run beside each other, those of one file never, which may share what takes long to make. Most
+# wait for processes that start; two need 6 GB of memory.
+BESIDE ?= 2
+
 # Of cluster-test: tests beside each other; commands that end a node, its name appended, and bring it back.
 PARALLEL ?= 3
 NODE_OFF ?=
@@ -94,8 +98,8 @@ stop resume delete: $(READY) ## Stops RUN after a save, lets it go on, deletes i
 	@test -n "$(RUN)" || { echo "make $@ needs RUN=name; make status EXPERIMENT=$(EXPERIMENT) shows the newest" >&2; exit 64; }
 	@$(BIN)/perdure $@ "$(RUN)" $(IN_NAMESPACE) $(ARGS)
 
-test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher")
-	$(BIN)/pytest $(ARGS)
+test: $(READY) ## Runs all tests (ARGS, such as ARGS="-k launcher"; BESIDE, how many beside each other, 0 to debug)
+	$(BIN)/pytest --numprocesses "$(BESIDE)" --dist loadscope $(ARGS)
 
 image: ## Builds the trainer's IMAGE (VARIANT gpu or cpu, BUILDER docker, podman or buildah, BASE)
 	$(call build_image,$(IMAGE),--file docker/trainer.Dockerfile --build-arg "VARIANT=$(VARIANT)")
