@@ -67,6 +67,10 @@ class RunPlan:
     digest: str
     ignored: Mapping[str, str] = field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        # Of what tells plans apart; the rest cannot be hashed.
+        return hash((self.name, self.namespace, self.digest))
+
     @property
     def image(self) -> str:
         """What the pods run.
