@@ -3,8 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from trainer.contract.training import Experiment
+if TYPE_CHECKING:
+    from trainer.contract.training import Experiment
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)([.+-].*)?")
 
@@ -60,7 +62,7 @@ class RunPlan:
         ignored: The reason by code of each finding of preflight that was ignored; no part of the digest.
     """
 
-    experiment: Experiment
+    experiment: "Experiment"
     name: str
     namespace: str
     code: Mapping[str, bytes]
