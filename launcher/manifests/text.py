@@ -30,9 +30,7 @@ def to_bytes(manifest: Mapping[str, Any]) -> bytes:
     Raises:
         TypeError: There is something in it that JSON does not have.
     """
-    lines: list[str] = []
-    _mapping(lines, manifest, "")
-    return ("\n".join(lines) + "\n").encode()
+    return _document(manifest).encode()
 
 
 def to_yaml(manifests: Sequence[Mapping[str, Any]]) -> str:
@@ -44,7 +42,13 @@ def to_yaml(manifests: Sequence[Mapping[str, Any]]) -> str:
     Raises:
         TypeError: There is something in them that JSON does not have.
     """
-    return "".join(f"---\n{to_bytes(manifest).decode()}" for manifest in manifests)
+    return "".join(f"---\n{_document(manifest)}" for manifest in manifests)
+
+
+def _document(manifest: Mapping[str, Any]) -> str:
+    lines: list[str] = []
+    _mapping(lines, manifest, "")
+    return "\n".join(lines) + "\n"
 
 
 # Lines are added to one list, and not handed from generator to generator: a thousand Jobs are 200,000.
