@@ -12,16 +12,14 @@ from itertools import pairwise
 
 
 def field_descriptions(model: type) -> dict[str, str]:
-    """The docstring below each field of a model at the top of its module, by the field's name.
+    """The docstring below each field of a model, by the field's name; none where its source is not there.
 
     Args:
-        model: A class whose own body has the fields.
-
-    Raises:
-        OSError: The source of its module is not there.
+        model: A class at the top of its module, whose own body has the fields.
     """
+    definition = _classes(model.__module__).get(model.__name__)
     found: dict[str, str] = {}
-    for field, below in pairwise(_classes(model.__module__)[model.__name__].body):
+    for field, below in pairwise(definition.body if definition else []):
         match field, below:
             case (
                 ast.AnnAssign(target=ast.Name(id=name)),
@@ -33,5 +31,9 @@ def field_descriptions(model: type) -> dict[str, str]:
 
 @cache
 def _classes(module: str) -> dict[str, ast.ClassDef]:
-    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (OSError, TypeError):
+        # Installed without its source: whoever asks what is expected of a value is told without descriptions.
+        return {}
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
