@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from launcher.reasons import Reason
@@ -217,9 +218,24 @@ class Observed:
 
     def newest_event(self, kind: str, names: Collection[str]) -> Event | None:
         """The last event about one of these objects that says why a pod waits."""
-        found = (each for each in reversed(self.events) if each.reason is not None)
-        return next((each for each in found if each.kind == kind and each.name in names), None)
+        found = [self._explained[kind, name] for name in names if (kind, name) in self._explained]
+        return self.events[max(found)] if found else None
 
-    def pods_of(self, worker: int) -> list[Pod]:
+    def pods_of(self, worker: int) -> Sequence[Pod]:
         """A worker's pods, the newest last."""
-        return [pod for pod in self.pods if pod.worker == worker]
+        return self._pods_by_worker.get(worker, ())
+
+    # Each worker of a thousand is asked for: none walks through the pods and events of all.
+
+    @cached_property
+    def _pods_by_worker(self) -> Mapping[int, Sequence[Pod]]:
+        found: dict[int, list[Pod]] = {}
+        for pod in self.pods:
+            found.setdefault(pod.worker, []).append(pod)
+        return found
+
+    @cached_property
+    def _explained(self) -> Mapping[tuple[str, str], int]:
+        """Index of the last event that says why a pod waits, by kind and name of what it is about."""
+        explains = (index for index, event in enumerate(self.events) if event.reason is not None)
+        return {(self.events[index].kind, self.events[index].name): index for index in explains}

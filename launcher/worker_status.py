@@ -1,6 +1,6 @@
 """What one worker of a run is doing, from its Job and its pods; pure, time is an argument."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from launcher.back_off import next_pod
@@ -58,7 +58,7 @@ def worker_status(worker: int, desired: Desired, observed: Observed, now: float)
 
 
 def _states(
-    job: Job | None, pods: list[Pod], desired: Desired, observed: Observed, now: float
+    job: Job | None, pods: Sequence[Pod], desired: Desired, observed: Observed, now: float
 ) -> Iterator[_Told]:
     """Yields what a worker is doing; the first is what counts."""
     alive = [pod for pod in pods if pod.live]
@@ -84,7 +84,7 @@ def _no_job(observed: Observed) -> _Told:
     return state, Reason.JOB_MISSING, "its Job is not there"
 
 
-def _no_pod(job: Job, pods: list[Pod], observed: Observed, now: float) -> Iterator[_Told]:
+def _no_pod(job: Job, pods: Sequence[Pod], observed: Observed, now: float) -> Iterator[_Told]:
     """Yields what a Job does that has no pod, as far as one may see."""
     if job.suspended:
         yield (State.STOPPED, Reason.STOPPED, "") if job.stopped else (State.QUEUED, Reason.SUSPENDED, "")
@@ -99,7 +99,7 @@ def _no_pod(job: Job, pods: list[Pod], observed: Observed, now: float) -> Iterat
         yield State.STOPPING, Reason.POD_ENDING, f"its pod ended with exit code {pods[-1].exit.code}"
 
 
-def _is_newer(refused: Event, pods: list[Pod]) -> bool:
+def _is_newer(refused: Event, pods: Sequence[Pod]) -> bool:
     """Whether a pod was refused after the last one had ended."""
     last = max((max(pod.created, pod.exit.finished if pod.exit else 0.0) for pod in pods), default=0.0)
     return refused.time >= last
@@ -137,7 +137,7 @@ def _on_its_node(pod: Pod, observed: Observed) -> _Told:
     return State.PENDING, event.reason, event.message
 
 
-def _back_off_message(job: Job, pods: list[Pod], run: str, now: float) -> str:
+def _back_off_message(job: Job, pods: Sequence[Pod], run: str, now: float) -> str:
     if not pods:
         ended = "its pod was deleted"
     else:

@@ -35,7 +35,7 @@ def list_command(
         return
     show(
         output,
-        {"runs": [run.as_data() for run in runs]},
+        data=lambda: {"runs": [run.as_data() for run in runs]},
         table=lambda: table(runs, now, namespaces=all_namespaces),
         names=lambda: [run.run for run in runs],
     )

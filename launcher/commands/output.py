@@ -20,20 +20,24 @@ def output_option(command: _Command) -> _Command:
 
 
 def show(
-    output: str, data: Mapping[str, Any], *, table: Callable[[], str], names: Callable[[], list[str]]
+    output: str,
+    *,
+    data: Callable[[], Mapping[str, Any]],
+    table: Callable[[], str],
+    names: Callable[[], list[str]],
 ) -> None:
     """Prints a result in the form that was asked for.
 
     Args:
         output: What --output said.
-        data: The result as plain data.
+        data: Makes the result as plain data.
         table: Makes the table.
         names: Makes the names, a line for each.
     """
     if output == "json":
-        say(plain_json.dumps(data, indent=2))
+        say(plain_json.dumps(data(), indent=2))
     elif output == "yaml":
-        say(_yaml(data))
+        say(_yaml(data()))
     elif output == "name":
         for name in names():
             say(name)

@@ -24,4 +24,4 @@ def status_command(*, run: str, namespace: str | None, context: str | None, outp
 
     seen = read_run(connected(namespace, context), run)
     found = status_of(seen.origin, seen.observed, time.time())
-    show(output, found.as_data(), table=lambda: table(found), names=lambda: [found.run])
+    show(output, data=found.as_data, table=lambda: table(found), names=lambda: [found.run])

@@ -15,6 +15,7 @@ from urllib3.util import Timeout
 
 from launcher.kube.api import Access, LogRequest, Object
 from launcher.kube.configuration import Cluster, find_cluster
+from launcher.kube.decoding import decoded
 from launcher.kube.errors import KubeError, TooOldError, UnreachableError
 from launcher.kube.kinds import POD, Kind, kind_of
 from launcher.kube.translate import translate
@@ -154,8 +155,9 @@ class KubeClient:
             if not query["continue"]:
                 break
         # Items come without what the list says for all of them.
-        named = {"apiVersion": kind.api_version, "kind": kind.name}
-        return [{**item, **named} for item in items]
+        for item in items:
+            item.update(apiVersion=kind.api_version, kind=kind.name)
+        return items
 
     def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:
         """See `Kube.delete`."""
@@ -192,7 +194,7 @@ class KubeClient:
     def _json(self, method: str, path: str, what: str, *rest: Any, **more: Any) -> Object:
         response = self._send(method, path, what, *rest, **more)
         try:
-            found: Object = json.loads(response.read())
+            found: Object = decoded(response.read())
         except (ValueError, HTTPError) as error:
             raise UnreachableError(what, f"no whole answer came: {error}") from error
         if not isinstance(found, dict):

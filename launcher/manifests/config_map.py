@@ -9,7 +9,6 @@ from typing import Any
 from launcher import naming
 from launcher.manifests.metadata import metadata
 from launcher.manifests.plan import RunPlan
-from trainer.contract.training import ExperimentDocument
 
 EXPERIMENT_KEY = "experiment.json"
 """The key of the resolved experiment."""
@@ -54,6 +53,9 @@ def read_config_map(found: Mapping[str, Any]) -> RunPlan:
     Raises:
         ValueError: It holds no run, or one of a version that this one cannot read.
     """
+    # `status` and `list` do without, and so without its import.
+    from trainer.contract.training import ExperimentDocument  # noqa: PLC0415
+
     metadata = found["metadata"]
     annotations, texts = metadata.get("annotations") or {}, dict(found.get("data") or {})
     document = texts.pop(EXPERIMENT_KEY, None)

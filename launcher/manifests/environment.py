@@ -1,10 +1,12 @@
 """Environment variables of a worker: what the supervisor reads, and what the experiment file adds."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from launcher import naming
 from launcher.manifests.plan import RunPlan
+from launcher.manifests.shared import Shared
 from launcher.manifests.storage import run_directory
 from trainer.contract import pod
 from trainer.contract.cluster import VARIABLE as TF_CONFIG
@@ -16,10 +18,23 @@ MOST_WORKERS_SHOWN = 64
 
 def own_variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
     """What the supervisor needs; nothing may change it."""
+    run, *others, address = _common_variables(plan)
+    found = [run, _variable(pod.WORKER, str(worker)), *others]
+    if plan.experiment.spec.workers <= MOST_WORKERS_SHOWN:
+        found.append(_variable(TF_CONFIG, to_tf_config(Cluster(_addresses(plan), worker))))
+    return [*found, address]
+
+
+def variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
+    """All variables of a worker, secrets only where they are to reach it."""
+    return [*own_variables(plan, worker), *_given_variables(plan, chief=worker == 0)]
+
+
+@lru_cache(maxsize=4)
+def _common_variables(plan: RunPlan) -> tuple[dict[str, Any], ...]:
     spec = plan.experiment.spec
     values = {
         pod.RUN: plan.name,
-        pod.WORKER: str(worker),
         pod.LEADER: f"{naming.leader_service_name(plan.name)}:{pod.LINK_PORT}",
         pod.DIGEST: plan.digest,
         pod.RUN_DIRECTORY: run_directory(plan),
@@ -29,23 +44,26 @@ def own_variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
         "HOME": pod.HOME_FOLDER,
         "XDG_CACHE_HOME": pod.CACHE_FOLDER,
     }
-    if spec.workers <= MOST_WORKERS_SHOWN:
-        values[TF_CONFIG] = to_tf_config(Cluster(_addresses(plan), worker))
     address = {"name": pod.POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
-    return [*({"name": name, "value": value} for name, value in values.items()), address]
+    return *(Shared(_variable(name, value)) for name, value in values.items()), Shared(address)
 
 
-def variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
-    """All variables of a worker, secrets only where they are to reach it."""
-    given = plan.experiment.spec.pod.env
-    own = own_variables(plan, worker)
-    return own + [
-        {"name": name, "value": entry.value}
-        if entry.value is not None
-        else {"name": name, "valueFrom": {"secretKeyRef": {"name": entry.secret, "key": entry.key}}}
-        for name, entry in given.items()
+@lru_cache(maxsize=4)
+def _given_variables(plan: RunPlan, *, chief: bool) -> tuple[dict[str, Any], ...]:
+    worker = 0 if chief else 1
+    return tuple(
+        Shared(
+            _variable(name, entry.value)
+            if entry.value is not None
+            else {"name": name, "valueFrom": {"secretKeyRef": {"name": entry.secret, "key": entry.key}}}
+        )
+        for name, entry in plan.experiment.spec.pod.env.items()
         if entry.reaches(worker)
-    ]
+    )
+
+
+def _variable(name: str, value: str) -> dict[str, Any]:
+    return {"name": name, "value": value}
 
 
 def sources(plan: RunPlan, worker: int) -> list[dict[str, Any]]:

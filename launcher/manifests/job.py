@@ -5,6 +5,7 @@ from typing import Any
 from launcher import naming
 from launcher.manifests.metadata import metadata
 from launcher.manifests.plan import KubeVersion, RunPlan
+from launcher.manifests.shared import Shared
 from launcher.manifests.template_patch import patched_template
 from trainer.contract import pod
 from trainer.contract.exit_codes import ExitCode
@@ -58,19 +59,10 @@ def job(plan: RunPlan, worker: int, server: KubeVersion) -> dict[str, Any]:
             "backoffLimit": BACKOFF_LIMIT,
             **backstop,
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {"rules": _failure_rules()},
+            "podFailurePolicy": _FAILURE_POLICY,
             "template": patched_template(plan, worker, server),
         },
     }
-
-
-def _failure_rules() -> list[dict[str, Any]]:
-    """The first rule that matches counts; a pod that none matches counts against the limit."""
-    return [
-        _exit_rule("FailJob", FAILS_THE_RUN),
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-        _exit_rule("Ignore", NOT_COUNTED),
-    ]
 
 
 def _exit_rule(action: str, codes: tuple[ExitCode, ...]) -> dict[str, Any]:
@@ -79,3 +71,15 @@ def _exit_rule(action: str, codes: tuple[ExitCode, ...]) -> dict[str, Any]:
         "action": action,
         "onExitCodes": {"containerName": pod.CONTAINER, "operator": "In", "values": values},
     }
+
+
+_FAILURE_POLICY = Shared(
+    {
+        # The first rule that matches counts; a pod that none matches counts against the limit.
+        "rules": [
+            _exit_rule("FailJob", FAILS_THE_RUN),
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            _exit_rule("Ignore", NOT_COUNTED),
+        ]
+    }
+)

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from trainer.contract.training import Experiment
+if TYPE_CHECKING:
+    from trainer.contract.training import Experiment
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)([.+-].*)?")
 
@@ -60,12 +62,16 @@ class RunPlan:
         ignored: The reason by code of each finding of preflight that was ignored; no part of the digest.
     """
 
-    experiment: Experiment
+    experiment: "Experiment"
     name: str
     namespace: str
     code: Mapping[str, bytes]
     digest: str
     ignored: Mapping[str, str] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        # Of what tells plans apart; the rest cannot be hashed.
+        return hash((self.name, self.namespace, self.digest))
 
     @property
     def image(self) -> str:

@@ -3,11 +3,13 @@
 It passes the `restricted` Pod Security Standard with a read-only root file system.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from launcher import naming
 from launcher.manifests.environment import sources, variables
 from launcher.manifests.plan import RESTART_RULES, KubeVersion, RunPlan
+from launcher.manifests.shared import Shared, share
 from launcher.manifests.volumes import mounted_volumes
 from trainer.contract import pod
 from trainer.contract.pod_problems import WISHES
@@ -30,34 +32,57 @@ def pod_template(plan: RunPlan, worker: int, server: KubeVersion) -> dict[str, A
         worker: Zero-based number of the worker.
         server: Version of the server.
     """
-    spec = plan.experiment.spec
-    wanted = spec.pod
-    avoid = _AVOID_DISRUPTION if spec.disruption == "avoid" else {}
+    spec, container = _common(plan, server, chief=worker == 0)
     return {
         "metadata": {
-            "labels": {**wanted.labels, **naming.worker_labels(plan.name, plan.experiment.name, worker)},
-            "annotations": {**avoid, **wanted.annotations, naming.DIGEST: plan.digest},
+            "labels": {
+                **plan.experiment.spec.pod.labels,
+                **naming.worker_labels(plan.name, plan.experiment.name, worker),
+            },
+            "annotations": _annotations(plan),
         },
         "spec": {
+            **spec,
             "hostname": naming.job_name(plan.name, worker),
-            "subdomain": naming.service_name(plan.name),
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": spec.restart.notice,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": pod.USER,
-                "runAsGroup": pod.USER,
-                "fsGroup": pod.USER,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            **_placement(plan),
-            "containers": [_container(plan, worker, server)],
-            "volumes": [each.volume for each in mounted_volumes(plan, worker)],
+            "containers": [{**container, "env": variables(plan, worker)}],
         },
     }
+
+
+@lru_cache(maxsize=4)
+def _annotations(plan: RunPlan) -> Shared:
+    spec = plan.experiment.spec
+    avoid = _AVOID_DISRUPTION if spec.disruption == "avoid" else {}
+    return Shared({**avoid, **spec.pod.annotations, naming.DIGEST: plan.digest})
+
+
+@lru_cache(maxsize=4)
+def _common(plan: RunPlan, server: KubeVersion, *, chief: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A pod and its container, of worker 0 or of all others; None where each has something of its own."""
+    spec = {
+        "hostname": None,
+        "subdomain": naming.service_name(plan.name),
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": plan.experiment.spec.restart.notice,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": pod.USER,
+            "runAsGroup": pod.USER,
+            "fsGroup": pod.USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        **_placement(plan),
+        "containers": None,
+        "volumes": [each.volume for each in mounted_volumes(plan, 0 if chief else 1)],
+    }
+    return _each_shared(spec), _each_shared(_container(plan, server, chief=chief))
+
+
+def _each_shared(parts: dict[str, Any]) -> dict[str, Any]:
+    return {key: share(part) for key, part in parts.items()}
 
 
 def _placement(plan: RunPlan) -> dict[str, Any]:
@@ -91,14 +116,15 @@ def _affinity(plan: RunPlan) -> dict[str, Any]:
     return {**own, "podAffinity": {**close, WISHES: [*(close.get(WISHES) or []), *packed]}}
 
 
-def _container(plan: RunPlan, worker: int, server: KubeVersion) -> dict[str, Any]:
+def _container(plan: RunPlan, server: KubeVersion, *, chief: bool) -> dict[str, Any]:
+    worker = 0 if chief else 1
     env_from = sources(plan, worker)
     container: dict[str, Any] = {
         "name": pod.CONTAINER,
         "image": plan.image,
         "imagePullPolicy": plan.experiment.spec.pod.image_pull_policy,
         "command": list(pod.COMMAND),
-        "env": variables(plan, worker),
+        "env": None,
         **({"envFrom": env_from} if env_from else {}),
         "ports": [_port("link", pod.LINK_PORT), _port("status", pod.STATUS_PORT)],
         "resources": _resources(plan),

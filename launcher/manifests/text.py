@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from launcher.manifests.shared import Shared
+
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 # Controls, line breaks of Unicode, byte order marks and surrogates: readers refuse, change or drop them.
 _ODD = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f]")
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _INDENT = "  "
 
 
@@ -27,9 +30,7 @@ def to_bytes(manifest: Mapping[str, Any]) -> bytes:
     Raises:
         TypeError: There is something in it that JSON does not have.
     """
-    lines: list[str] = []
-    _mapping(lines, manifest, "")
-    return ("\n".join(lines) + "\n").encode()
+    return _document(manifest).encode()
 
 
 def to_yaml(manifests: Sequence[Mapping[str, Any]]) -> str:
@@ -41,13 +42,36 @@ def to_yaml(manifests: Sequence[Mapping[str, Any]]) -> str:
     Raises:
         TypeError: There is something in them that JSON does not have.
     """
-    return "".join(f"---\n{to_bytes(manifest).decode()}" for manifest in manifests)
+    return "".join(f"---\n{_document(manifest)}" for manifest in manifests)
+
+
+def _document(manifest: Mapping[str, Any]) -> str:
+    lines: list[str] = []
+    _mapping(lines, manifest, "")
+    return "\n".join(lines) + "\n"
 
 
 # Lines are added to one list, and not handed from generator to generator: a thousand Jobs are 200,000.
 
 
 def _mapping(lines: list[str], value: Mapping[str, Any], indent: str) -> None:
+    if isinstance(value, Shared):
+        lines.append(_shared(value, indent))
+    else:
+        _entries(lines, value, indent)
+
+
+def _shared(value: Shared, indent: str) -> str:
+    """All lines of what many objects have in common, written once; several threads may do so at once."""
+    known = value.text
+    if known is None or known[0] != indent:
+        lines: list[str] = []
+        _entries(lines, value, indent)
+        known = value.text = indent, "\n".join(lines)
+    return known[1]
+
+
+def _entries(lines: list[str], value: Mapping[str, Any], indent: str) -> None:
     for key, item in value.items():
         _entry(lines, f"{indent}{_key(key)}:", item, indent)
 
@@ -118,5 +142,4 @@ def _text(value: str) -> str:
 def _scalar(value: Any) -> str:
     if isinstance(value, Mapping | list | tuple) and value:
         raise TypeError(f"not a scalar, received {value!r}")
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _ODD.sub(lambda odd: f"\\u{ord(odd[0]):04x}", text)
+    return _ODD.sub(lambda odd: f"\\u{ord(odd[0]):04x}", _JSON.encode(value))

@@ -2,6 +2,7 @@
 
 import posixpath
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from launcher import naming
@@ -28,28 +29,33 @@ class Mounted:
     needed: bool = False
 
 
-def mounted_volumes(plan: RunPlan, worker: int) -> list[Mounted]:
+def mounted_volumes(plan: RunPlan, worker: int) -> tuple[Mounted, ...]:
     """All volumes of a worker, the experiment file's own at the end."""
+    return _volumes(plan, chief=worker == 0)
+
+
+@lru_cache(maxsize=4)
+def _volumes(plan: RunPlan, *, chief: bool) -> tuple[Mounted, ...]:
     code = [{"key": key, "path": path} for path, key in code_keys(plan.code).items()]
     experiment = [{"key": EXPERIMENT_KEY, "path": posixpath.basename(pod.EXPERIMENT_FILE)}]
     found = [
         _from_config_map(plan, "experiment", posixpath.dirname(pod.EXPERIMENT_FILE), experiment),
         _from_config_map(plan, "code", pod.CODE_FOLDER, code),
     ]
-    claim = claim_name(plan) if worker == 0 else None
+    claim = claim_name(plan) if chief else None
     if claim is not None:
         found.append(
             _mounted("storage", pod.STORAGE_FOLDER, needed=True, persistentVolumeClaim={"claimName": claim})
         )
     memory = {"medium": "Memory", "sizeLimit": plan.experiment.spec.pod.shm_size}
-    return [
+    return (
         *found,
         _mounted("scratch", pod.SCRATCH_FOLDER, emptyDir={}),
         _mounted("home", pod.HOME_FOLDER, emptyDir={}),
         _mounted("cache", pod.CACHE_FOLDER, emptyDir={}),
         _mounted("shm", "/dev/shm", emptyDir=memory),  # noqa: S108 - the pod's own
         *_own(plan),
-    ]
+    )
 
 
 def _from_config_map(plan: RunPlan, name: str, path: str, items: list[dict[str, str]]) -> Mounted:

@@ -2,15 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from trainer.contract.fields import FrozenModel
 
 _LARGEST = 2**31 - 1
 
 
-class Every(BaseModel):
+class Every(FrozenModel):
     """A fixed distance between two checkpoints, in one of three units; none given is `auto`."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     steps: Annotated[int, Field(ge=1, le=_LARGEST)] | None = None
     """Training steps."""
@@ -30,10 +30,8 @@ def _automatic(value: object) -> object:
     return Every() if value == "auto" else value
 
 
-class CheckpointSpec(BaseModel):
+class CheckpointSpec(FrozenModel):
     """When the whole state of a run is saved, so that it goes on from there after whatever ended it."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     every: Annotated[Every, BeforeValidator(_automatic, json_schema_input_type=Every | Literal["auto"])] = (
         Every()

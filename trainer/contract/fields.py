@@ -5,8 +5,11 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from trainer.contract.field_descriptions import field_descriptions
 
 PROBLEMS = "experiment_problems"
 """Type of a pydantic error that carries several `Problem`s under `ctx["problems"]`."""
@@ -37,10 +40,22 @@ class FrozenModel(BaseModel):
         strict=True,
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         validate_by_name=True,
         serialize_by_alias=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, description in field_descriptions(cls).items():
+            field = properties[cls.model_fields[name].alias or name]
+            # A model that says the same of itself is enough.
+            if handler.resolve_ref_schema(field).get("description") != description:
+                field["description"] = description
+        return schema
 
 
 def text(pattern: str, expects: str, longest: int = 200) -> Any:

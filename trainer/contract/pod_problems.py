@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.contract import pod
-from trainer.contract.fields import Problem
+
+if TYPE_CHECKING:
+    from trainer.contract.fields import Problem
 
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?")
 _LABEL_VALUE_WORDS = "at most 63 letters, digits, '.', '_' and '-', a letter or digit at both ends"
@@ -53,7 +55,7 @@ WISHES = "preferredDuringSchedulingIgnoredDuringExecution"
 _VOLUME_KEYS = ("name", "mount_path", "read_only")
 
 
-def pod_problems(spec: Mapping[str, Any]) -> list[Problem]:
+def pod_problems(spec: Mapping[str, Any]) -> "list[Problem]":
     """Finds what is wrong in `pod` beyond the types of its fields.
 
     Args:
@@ -74,7 +76,7 @@ def pod_problems(spec: Mapping[str, Any]) -> list[Problem]:
     return [*problems, *_affinity_problems(spec.get("affinity")), *_volume_problems(spec.get("volumes"))]
 
 
-def _affinity_problems(affinity: Any) -> Iterator[Problem]:
+def _affinity_problems(affinity: Any) -> "Iterator[Problem]":
     """Only of what Perdure adds to; the server checks the rest."""
     close = affinity.get("podAffinity") if isinstance(affinity, Mapping) else None
     if close is None:
@@ -86,7 +88,7 @@ def _affinity_problems(affinity: Any) -> Iterator[Problem]:
         yield (*path, WISHES), "not as Kubernetes has it", "a list"
 
 
-def _label_problems(key: str, labels: Mapping[Any, Any]) -> Iterator[Problem]:
+def _label_problems(key: str, labels: Mapping[Any, Any]) -> "Iterator[Problem]":
     for name, value in labels.items():
         ours = str(name).startswith("perdure.dev/") or name in pod.RESERVED_LABELS
         if key != "node_selector" and ours:
@@ -101,7 +103,7 @@ def _is_label_value(value: str) -> bool:
     return len(value) <= 63 and _LABEL_VALUE.fullmatch(value) is not None
 
 
-def _variable_problems(name: Any, value: Any) -> Iterator[Problem]:
+def _variable_problems(name: Any, value: Any) -> "Iterator[Problem]":
     if not _VARIABLE.fullmatch(str(name)):
         yield ("env", name), "not a variable's name", "letters, digits and '_'"
     elif name in pod.RESERVED_VARIABLES or str(name).startswith("PERDURE_"):
@@ -112,7 +114,7 @@ def _variable_problems(name: Any, value: Any) -> Iterator[Problem]:
             yield ("env", name), "neither a text nor a secret", "value, or secret and key"
 
 
-def _volume_problems(volumes: Any) -> list[Problem]:
+def _volume_problems(volumes: Any) -> "list[Problem]":
     problems: list[Problem] = []
     first: dict[Any, int] = {}
     for index, entry in _entries(volumes):
@@ -132,7 +134,7 @@ def _volume_problems(volumes: Any) -> list[Problem]:
     return problems
 
 
-def _place_problems(volume: Mapping[str, Any], index: int) -> Iterator[Problem]:
+def _place_problems(volume: Mapping[str, Any], index: int) -> "Iterator[Problem]":
     name, place = volume.get("name"), volume.get("mount_path")
     if isinstance(name, str) and name.startswith(pod.VOLUME_PREFIX):
         yield (

@@ -160,6 +160,9 @@ class LastWord:
         return word
 
 
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
 def _encode(word: LastWord) -> bytes:
     return plain_json.dumps(asdict(word), ensure_ascii=False).encode(errors="replace")
 
@@ -169,4 +172,6 @@ def _read(kind: type[Any], data: Any) -> Any:
     known = {
         name: data[name] for name in kind.__dataclass_fields__ if isinstance(data, Mapping) and name in data
     }
-    return TypeAdapter(kind).validate_python(known)
+    # One takes a millisecond to make, and a log has hundreds of lines.
+    adapter = _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))
+    return adapter.validate_python(known)

@@ -1,5 +1,7 @@
 """Objects as text: any reader gets back what was written."""
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from launcher.manifests import to_yaml
+from launcher.manifests.shared import share
 from launcher.manifests.text import to_bytes
 
 # Surrogates have no place in UTF-8; nor do the controls that YAML 1.1's readers refuse even as escapes.
@@ -80,6 +83,25 @@ def test_a_stream_is_the_bytes_of_its_documents() -> None:
     stream = to_yaml([first, second])
     assert stream == f"---\n{to_bytes(first).decode()}---\n{to_bytes(second).decode()}"
     assert list(yaml.safe_load_all(stream)) == [first, second]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(texts, values, min_size=1, max_size=4))
+def test_what_is_shared_is_written_as_if_it_were_not(manifest: dict[str, Any]) -> None:
+    common = {key: share(value) for key, value in manifest.items()}
+    # Twice at one depth, and then at others.
+    for place in (lambda part: part, lambda part: part, lambda part: [part, {"a": [part]}]):
+        assert to_bytes({"data": place(common)}) == to_bytes({"data": place(manifest)})
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_what_is_shared_may_be_changed(copied: Callable[[Any], Any]) -> None:
+    manifest = {"limits": share({"cpu": "1"})}
+    to_bytes(manifest)
+    other = {"limits": copied(manifest["limits"])}
+    other["limits"]["cpu"] = "2"
+    assert to_bytes(other) == b'limits:\n  cpu: "2"\n'
+    assert to_bytes(manifest) == b'limits:\n  cpu: "1"\n'
 
 
 def test_code_stays_readable() -> None:
