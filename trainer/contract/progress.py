@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -160,9 +161,6 @@ class LastWord:
         return word
 
 
-_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
-
-
 def _encode(word: LastWord) -> bytes:
     return plain_json.dumps(asdict(word), ensure_ascii=False).encode(errors="replace")
 
@@ -172,6 +170,10 @@ def _read(kind: type[Any], data: Any) -> Any:
     known = {
         name: data[name] for name in kind.__dataclass_fields__ if isinstance(data, Mapping) and name in data
     }
+    return _adapter(kind).validate_python(known)
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     # One takes a millisecond to make, and a log has hundreds of lines.
-    adapter = _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))
-    return adapter.validate_python(known)
+    return TypeAdapter(kind)
