@@ -10,6 +10,7 @@ import pytest
 
 from tests.chaos.comparison import differences
 from tests.integration.real_run import RealRun
+from trainer import user_code
 from trainer.contract.messages import Started
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]
@@ -124,8 +125,10 @@ def test_a_harmless_library_is_imported_ahead(does: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("does", HARMFUL)
 def test_a_standby_that_was_changed_is_used_neither_as_it_waits_nor_as_it_imports(
-    does: str, tmp_path: Path
+    does: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Whoever starts a run may have loaded an experiment's code itself.
+    monkeypatch.setenv(user_code.VARIABLE, "/nowhere")
     with ImportingRun(tmp_path / "waiting", HARMFUL[does]) as waiting:
         waiting.wait_until_training(1)
         spoilt = waiting.wait_until_imported_ahead()

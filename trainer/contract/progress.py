@@ -170,7 +170,7 @@ def _read(kind: type[Any], data: Any) -> Any:
     known = {
         name: data[name] for name in kind.__dataclass_fields__ if isinstance(data, Mapping) and name in data
     }
-    return _adapter(kind).validate_python(known)
+    return _adapter(kind).validate_python(known)  # type: ignore[arg-type]  # a class can be hashed
 
 
 @cache

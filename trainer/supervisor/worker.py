@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trainer import user_code
 from trainer.contract.messages import (
     Assignment,
     ImportAhead,
@@ -226,7 +227,9 @@ class WorkerProcesses:
 
 
 def _environment(inherited: Mapping[str, str], seed: int, devices: str | None) -> dict[str, str]:
-    environment = {name: value for name, value in inherited.items() if name != "TF_CONFIG"}
+    # Each attempt is told its own cluster, and each training process installs the experiment's code itself.
+    told = ("TF_CONFIG", user_code.VARIABLE)
+    environment = {name: value for name, value in inherited.items() if name not in told}
     # The order of a set is no source of difference; what is printed appears when it is printed.
     environment |= {"PYTHONHASHSEED": str(seed % 2**32), "PYTHONUNBUFFERED": "1"}
     if devices is not None:
