@@ -6,17 +6,19 @@ from types import TracebackType
 from typing import Self
 
 HOST = "127.0.0.1"
+_LAST_PORT = 65535
 
 
 class PortTakenError(Exception):
-    """A port that was asked for is another program's.
+    """A port that was asked for is another program's, or none at all.
 
     Attributes:
         port: Its number.
     """
 
     def __init__(self, port: int) -> None:
-        super().__init__(f"port {port} at {HOST} is taken")
+        none = f"there is no port {port}, the last one is {_LAST_PORT}"
+        super().__init__(f"port {port} at {HOST} is taken" if port <= _LAST_PORT else none)
         self.port = port
 
 

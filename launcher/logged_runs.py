@@ -1,6 +1,7 @@
 """Which logs a user means: those of a run, or of all runs of an experiment; as TensorBoard takes them."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ def find_logs(named: str, storage: str) -> Logs:
         NoLogsError: Nothing of that name is there, or it has no logs.
         ValueError: What lies in the run's directory is damaged.
     """
+    if not named.strip():
+        raise NoLogsError("no run and no experiment is named: the name is empty")
     if "://" in named and not named.startswith(_FILE):
         return _stored(named, named)
     if "://" in storage and not storage.startswith(_FILE):
@@ -62,7 +65,8 @@ def find_logs(named: str, storage: str) -> Logs:
 
 def has_events(folder: Path) -> bool:
     """Whether there is anything that TensorBoard could show."""
-    return any(folder.rglob("*tfevents*"))
+    # `walk` passes over what a run that goes on takes away meanwhile, such as an old checkpoint.
+    return any("tfevents" in name for _, _, files in os.walk(folder) for name in files)
 
 
 def _stored(url: str, of: str) -> Logs:

@@ -88,10 +88,18 @@ def _why(given: str, candidates: Sequence[Path], runs: Sequence[Path], storage: 
     of_experiment = [run for run in runs if run.parent.name == given]
     if of_experiment:
         return f"{given!r} is an experiment; its runs below {storage}: {_listed(of_experiment)}"
+    if (Path(given) / "experiment.yaml").is_file():
+        return _of_experiment_folder(given, runs, storage)
     if Path(given).is_dir():
         return f"{given!r} is no run directory: it has no experiment.yaml, attempts, logs or result.json"
     told = f"there is no run {given!r}: neither a directory of a run, nor a name below {storage}"
     return f"{told}; {_advice(given, runs)}"
+
+
+def _of_experiment_folder(given: str, runs: Sequence[Path], storage: str) -> str:
+    told = f"{given!r} is the folder of an experiment, not of a run"
+    its = [run for run in runs if run.parent.name == Path(given).resolve().name]
+    return f"{told}; its runs below {storage}: {_listed(its)}" if its else f"{told}; {_advice(given, runs)}"
 
 
 def _advice(given: str, runs: Sequence[Path]) -> str:

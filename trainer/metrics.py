@@ -114,7 +114,7 @@ class Metrics(Collector):
         family = kind(metric.name, metric.help, labels=[*self._common, *metric.labels])
         # Another thread may add to it meanwhile.
         for labels, value in tuple(self._values[metric.name].items()):
-            family.add_metric([*self._common.values(), *labels], value)
+            family.add_metric([*self._common.values(), *map(_encodable, labels)], value)
         return family
 
     def _histogram(self, metric: Metric) -> Family:
@@ -123,6 +123,11 @@ class Metrics(Collector):
         buckets = list(zip(bounds, accumulate(self._counts[metric.name]), strict=True))
         family.add_metric(list(self._common.values()), buckets, self._values[metric.name][()])
         return family
+
+
+def _encodable(label: str) -> str:
+    # One name that no text can hold, from a user's code, must not take all other series away.
+    return label.encode(errors="replace").decode()
 
 
 class MetricsServer:

@@ -15,6 +15,9 @@ Value = float | None
 """None where nothing was measured."""
 
 
+_MOST_DIGITS = 15
+
+
 @dataclass(frozen=True)
 class Curves:
     """A column per metric, a row per epoch.
@@ -95,7 +98,8 @@ def _measured(columns: Mapping[str, tuple[Value, ...]]) -> dict[str, tuple[Value
 
 
 def _epoch(value: str | None) -> int | None:
+    # No run has a number of epochs with more digits: it is damaged, and no axis reaches there.
     try:
-        return int(value or "")
+        return int(value or "") if len(value or "") <= _MOST_DIGITS else None
     except ValueError:
         return None

@@ -25,7 +25,7 @@ def number(value: float | None) -> str:
 
 def seconds(value: float | None) -> str:
     """A duration: three digits where it is short, two units where it is long."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return UNKNOWN
     if value < 99.5:
         return f"{value:.3g} s"

@@ -17,6 +17,10 @@ from trainer.contract.position import Phase
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.run_events import RunEvent
 
+# No run has more: neither a date nor an axis can be made of it.
+_MOST_DIGITS = 18
+_MOST_SECONDS = 1e11
+
 
 class DamagedRunError(ValueError):
     """Files of a run directory cannot be used; the message has a line for each."""
@@ -135,7 +139,7 @@ class _Reader:
         if text is None:
             return None
         try:
-            data = json.loads(text)
+            data = json.loads(text, parse_int=_integer)
         except (ValueError, RecursionError) as error:
             self._damaged(path, error)
             return None
@@ -197,7 +201,11 @@ class _Reader:
             record = None if ended is None else attempts.from_json(ended.encode())
         except ValueError:
             record = None
-        return Attempt(number, began, record)
+        return Attempt(
+            number,
+            began if began is not None and _is_plausible(began) else None,
+            record if record is not None and _is_plausible(record.seconds) else None,
+        )
 
     def _text(self, path: str) -> str | None:
         try:
@@ -207,3 +215,13 @@ class _Reader:
 
     def _damaged(self, path: str, why: object) -> None:
         self.problems.append(f"{path} is damaged: {why}")
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"an integer of {len(text)} digits")
+    return int(text)
+
+
+def _is_plausible(seconds: float) -> bool:
+    return 0 <= seconds < _MOST_SECONDS

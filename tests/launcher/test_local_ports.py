@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from launcher.local_ports import HeldPorts
+from launcher.local_ports import HeldPorts, PortTakenError
 
 
 def port_of(address: str) -> int:
@@ -32,3 +32,12 @@ def test_a_held_port_is_refused_to_one_that_does_not_reuse() -> None:
 def test_ports_differ() -> None:
     with HeldPorts(20) as ports:
         assert len(set(ports.addresses)) == 20
+
+
+def test_a_port_that_is_taken_and_one_that_does_not_exist_are_told_apart() -> None:
+    with HeldPorts(1) as ports:
+        taken = port_of(ports.addresses[0])
+        with socket.create_server(("127.0.0.1", taken)), pytest.raises(PortTakenError, match="is taken"):
+            HeldPorts(0, [taken])
+    with pytest.raises(PortTakenError, match="there is no port 65536, the last one is 65535"):
+        HeldPorts(0, [65536])

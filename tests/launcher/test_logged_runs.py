@@ -1,11 +1,13 @@
 """Which logs are meant, and what is told where there are none."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from launcher.logged_runs import Logs, NoLogsError, find_logs
+from launcher.logged_runs import Logs, NoLogsError, find_logs, has_events
 from launcher.run_lookup import known_runs, name_of, newest_first
 from launcher.stored_run import StoredRun
 from trainer.contract.run_directory import RunDirectory
@@ -122,3 +124,27 @@ def test_known_runs_come_the_newest_first(storage: Path) -> None:
     assert list(map(name_of, known_runs(storage))) == ["digits/one", "digits/two", "wide/three"]
     make_run(storage, "wide/last")
     assert name_of(newest_first(known_runs(storage))[0]) == "wide/last"
+
+
+@pytest.mark.parametrize("named", ["", " "])
+def test_an_empty_name_is_not_this_folder(named: str, storage: Path) -> None:
+    with pytest.raises(NoLogsError, match="the name is empty"):
+        find_logs(named, str(storage))
+
+
+def test_what_a_run_takes_away_meanwhile_is_passed_over(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = storage / "digits" / "one" / "checkpoints" / "20-20-1"
+    gone.mkdir(parents=True)
+    scan = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name == gone.name:
+            gone.rmdir()
+        return scan(path)
+
+    # The walk knows of the directory, and finds it gone.
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert not has_events(storage / "digits" / "one" / "checkpoints")
+    assert not gone.exists()

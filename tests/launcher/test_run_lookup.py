@@ -58,6 +58,15 @@ def test_all_that_is_wrong_is_told_at_once(storage, monkeypatch) -> None:
     assert "'empty' is no run directory" in str(caught.value)
 
 
+def test_the_folder_of_an_experiment_is_told_from_a_run(storage, tmp_path) -> None:
+    for name, told in (("digits", "its runs below .*digits/a, digits/b"), ("new", "runs there: .*other/a")):
+        folder = tmp_path / "experiments" / name
+        folder.mkdir(parents=True)
+        (folder / "experiment.yaml").touch()
+        with pytest.raises(UnknownRunsError, match=f"the folder of an experiment, not of a run; {told}"):
+            find_runs([str(folder)], str(storage))
+
+
 def test_a_storage_that_is_not_here(tmp_path) -> None:
     with pytest.raises(UnknownRunsError, match="--storage 's3://x'"):
         find_runs(["a"], "s3://x")

@@ -26,6 +26,7 @@ _RUN_METRICS = (
     names.RUN_LEARNING_RATE,
     names.RUN_EPOCH_SECONDS,
 )
+_LAST_PORT = 65535
 _WORKER_METRICS = (names.WORKER_STEPS, names.WORKER_STEP_SECONDS, names.WORKER_NON_FINITE)
 
 
@@ -36,6 +37,7 @@ class MetricsExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     duration too. `trainer.fit` does not call it for every batch, which would cost a collective.
 
     On several workers the chief alone listens. A port that is taken ends `on_train_begin` with an OSError.
+    What other callbacks put into the logs is left out where it is no number.
 
     Args:
         port: Where to listen; 0 takes a free one, which `port` tells once it listens.
@@ -44,6 +46,9 @@ class MetricsExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     Attributes:
         port: Where it listens.
+
+    Raises:
+        ValueError: There is no such port.
     """
 
     chief_only = True
@@ -51,13 +56,15 @@ class MetricsExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def __init__(self, port: int, run: str = "training", address: str = "127.0.0.1") -> None:
         super().__init__()
+        if type(port) is not int or not 0 <= port <= _LAST_PORT:
+            raise ValueError(f"port must be an integer from 0 to {_LAST_PORT}, not {port!r}")
         self._run = Metrics(_RUN_METRICS, {names.RUN: run})
         self._worker = Metrics(_WORKER_METRICS, {names.RUN: run, names.WORKER: "0"})
         self.port = port
         self._address = address
         self._server: MetricsServer | None = None
         self._epoch_began = self._step_began = time.perf_counter()
-        self._first_step = 0
+        self._first_step = self._last_step = 0
 
     def close(self) -> None:
         """Listens no more."""
@@ -92,15 +99,28 @@ class MetricsExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
             names.WORKER_STEP_SECONDS, (time.perf_counter() - self._step_began) / steps, steps
         )
         self._worker.add(names.WORKER_STEPS, steps)
-        self._run.set(names.RUN_STEP, last + 1)
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
+        self._last_step = int(last) + 1
+        self._run.set(names.RUN_STEP, self._last_step)
+        loss = _number((logs or {}).get("loss"))
+        if loss is not None and not math.isfinite(loss):
             self._worker.add(names.WORKER_NON_FINITE, 1)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Exports what the epoch has given."""
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        numbers = {name: _number(value) for name, value in (logs or {}).items()}
+        metrics = {name: value for name, value in numbers.items() if value is not None}
         rate = metrics.pop(LEARNING_RATE, learning_rates(self.model).get(LEARNING_RATE))
         self._run.set_all(names.RUN_METRIC, metrics)
         self._run.set(names.RUN_LEARNING_RATE, rate)
+        # Keras does not know it of a generator before it was at its end.
+        self._run.set(names.RUN_STEPS, self.params.get("steps") or self._last_step or None)
         self._run.set(names.RUN_EPOCHS_FINISHED, epoch + 1)
         self._run.set(names.RUN_EPOCH_SECONDS, time.perf_counter() - self._epoch_began)
+
+
+def _number(value: Any) -> float | None:
+    """A scalar as a number; None where it is none."""
+    try:
+        return None if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError):
+        return None

@@ -99,16 +99,26 @@ class RunEvent:
 
 
 _ADAPTER = TypeAdapter(RunEvent)
+# Seconds since 1970 and counts that no run reaches: a line with more is damaged.
+_LATEST_SECONDS = 1e11
+_LARGEST_COUNT = 2**53
 
 
 def from_lines(text: str) -> list[RunEvent]:
-    """The events of a file; lines that are none of this version are left out."""
+    """The events of a file; lines that are none of this version, or damaged, are left out."""
     events = []
     for line in text.splitlines():
         try:
             data = json.loads(line)
             known = {name: data[name] for name in RunEvent.__dataclass_fields__ if name in data}
-            events.append(_ADAPTER.validate_python(known))
-        except (ValueError, TypeError):
+            event = _ADAPTER.validate_python(known)
+        except (ValueError, TypeError, RecursionError):
             continue
+        if _is_plausible(event):
+            events.append(event)
     return events
+
+
+def _is_plausible(event: RunEvent) -> bool:
+    counts = (event.attempt, event.epoch or 0, event.worker or 0)
+    return 0 <= event.time < _LATEST_SECONDS and all(0 <= count < _LARGEST_COUNT for count in counts)

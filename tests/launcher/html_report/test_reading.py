@@ -45,6 +45,7 @@ def test_a_run_of_before_events_were_kept() -> None:
         (csv("0,1.5,1.5", "0,1.25,1.25", "1,1.0"), (1, 2), {"loss": (1.25, 1.0), "val_loss": (1.25, None)}),
         (csv(), (), {}),
         (csv("0,abc,1", "x,2,2"), (1,), {"val_loss": (1.0,)}),
+        (csv("0,1,1", "9" * 400 + ",2,2", "8" * 5000 + ",2,2"), (1,), {"loss": (1.0,), "val_loss": (1.0,)}),
     ],
 )
 def test_a_csv_log(text, epochs, columns) -> None:
@@ -111,8 +112,16 @@ def test_every_damaged_file_is_told(tmp_path) -> None:
 
 def test_damaged_records_of_attempts_tell_nothing(tmp_path) -> None:
     files = {"attempts/1/taken": "{", "attempts/1/ended": "{", "attempts/2/taken": "", "attempts/x/taken": ""}
+    times = {3: "Infinity", 4: "1e308", 5: "-1"}
+    files |= {f"attempts/{number}/taken": f'{{"time": {time}}}' for number, time in times.items()}
     run = read_run(str(make(tmp_path / "x" / "a", files)))
-    assert run.attempts == (reading.Attempt(1, None, None), reading.Attempt(2, None, None))
+    assert run.attempts == tuple(reading.Attempt(number, None, None) for number in range(1, 6))
+
+
+def test_an_integer_that_no_run_reaches_is_damage(tmp_path) -> None:
+    files = {"experiment.yaml": f'{{"spec": {{"training": {{"global_batch_size": 1{"0" * 400}}}}}}}'}
+    with pytest.raises(DamagedRunError, match=r"experiment\.yaml is damaged: an integer of 401 digits"):
+        read_run(str(make(tmp_path / "x" / "a", files)))
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,31 @@ def test_a_port_that_is_taken_is_told(exporter: MetricsExporter) -> None:
     exporter.on_train_begin()
     with pytest.raises(OSError, match="in use"):
         MetricsExporter(exporter.port).on_train_begin()
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "9090", 1.0, True])
+def test_a_port_that_does_not_exist_is_refused_before_training(port: Any) -> None:
+    with pytest.raises(ValueError, match="port must be an integer from 0 to 65535"):
+        MetricsExporter(port)
+
+
+def test_what_is_no_number_ends_no_training(exporter: MetricsExporter) -> None:
+    class Adds(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs.update(text="text", several=np.array([1.0, 2.0]), none=None, numeral="7")
+            logs["scalar"] = np.array(3.0)
+            logs["\ud800"] = 4.0
+
+    model().fit(X, Y, batch_size=5, epochs=2, verbose=0, callbacks=[Adds(), exporter])
+    found = read(exporter).by("perdure_run_metric", "metric")
+    assert set(found) == {"loss", "mae", "scalar", "?"}
+    assert (found["scalar"], found["?"]) == (3.0, 4.0)
+
+
+def test_the_length_of_an_epoch_of_a_generator_is_known_after_the_first(exporter: MetricsExporter) -> None:
+    def rows() -> Any:
+        for first in range(0, len(X), 5):
+            yield X[first : first + 5], Y[first : first + 5]
+
+    model().fit(rows(), epochs=1, verbose=0, callbacks=[exporter])
+    assert read(exporter).value("perdure_run_steps") == 4

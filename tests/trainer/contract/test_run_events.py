@@ -71,6 +71,12 @@ def test_an_event_is_one_line_whatever_its_message() -> None:
         '{"kind": "started", "time": "noon", "attempt": 1, "message": ""}',
         '{"kind": "started", "time": 1.0, "attempt": 1}',
         '{"kind": "of a later version", "time": 1.0, "attempt": 1, "message": ""}',
+        '{"kind": "started", "time": "Infinity", "attempt": 1, "message": ""}',
+        '{"kind": "started", "time": 1e308, "attempt": 1, "message": ""}',
+        '{"kind": "started", "time": 1.0, "attempt": 1' + 400 * "0" + ', "message": ""}',
+        '{"kind": "best", "time": 1.0, "attempt": 1, "message": "", "epoch": -1}',
+        '{"kind": "best", "time": 1.0, "attempt": 1, "message": "", "epoch": 1' + 400 * "0" + "}",
+        "[" * 100_000,
     ],
 )
 def test_lines_of_other_versions_and_none_at_all_are_left_out(line: str) -> None:
