@@ -30,7 +30,7 @@ class Hooks:
         """Tells every callback its model and parameters; writers get their hooks on the chief alone."""
         self.callbacks = list(callbacks)
         self.history = next((c for c in self.callbacks if isinstance(c, keras.callbacks.History)), None)
-        self._active = [c for c in self.callbacks if is_chief or not _chief_only(c)]
+        self._active = [c for c in self.callbacks if is_chief or not is_chief_only(c)]
         for callback in self.callbacks:
             # Keras's TensorBoard opens its files here.
             if is_chief or not isinstance(callback, _WRITERS):
@@ -38,7 +38,7 @@ class Hooks:
         for callback in self.callbacks:
             callback.set_params(params)
         self._batch: dict[str, list[Callable[..., None]]] = {}
-        for hook in _BATCH_HOOKS:
+        for hook in BATCH_HOOKS:
             self._batch[hook] = [getattr(c, hook) for c in self._active if wants_batch_hook(c, hook)]
 
     def call(self, hook: str, *arguments: Any) -> None:
@@ -57,9 +57,10 @@ class Hooks:
         return any(wants_batch_hook(c, hook) for c in self.callbacks for hook in hooks)
 
 
-_BATCH_HOOKS = tuple(
+BATCH_HOOKS = tuple(
     f"on_{mode}_batch_{end}" for mode in ("train", "test", "predict") for end in ("begin", "end")
 )
+"""The hooks around every batch."""
 
 
 def wants_batch_hook(callback: Any, hook: str) -> bool:
@@ -70,5 +71,6 @@ def wants_batch_hook(callback: Any, hook: str) -> bool:
     return overrides_hook(callback, hook) or (older != hook and overrides_hook(callback, older))
 
 
-def _chief_only(callback: Any) -> bool:
+def is_chief_only(callback: Any) -> bool:
+    """Whether hooks of `callback` are called on the chief alone."""
     return bool(getattr(callback, "chief_only", isinstance(callback, _WRITERS)))

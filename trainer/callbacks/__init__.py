@@ -1,7 +1,7 @@
 """The callback stack: one Keras callback per file, each of them event -> policy -> storage."""
 
 from trainer.callbacks.best_models import BestModels
-from trainer.callbacks.build import build_callbacks
+from trainer.callbacks.build import build_callbacks, callbacks_by_kind
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
 from trainer.callbacks.metrics_exporter import MetricsExporter
@@ -16,4 +16,5 @@ __all__ = [
     "ReduceLROnPlateau",
     "TensorBoardLog",
     "build_callbacks",
+    "callbacks_by_kind",
 ]

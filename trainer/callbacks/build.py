@@ -29,7 +29,19 @@ def build_callbacks(
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
 ) -> Callbacks:
-    """The callbacks that `spec` asks for, in their order; they share one writer and one copy of the weights.
+    """The callbacks of `callbacks_by_kind`, without their kinds."""
+    return [callback for _, callback in callbacks_by_kind(spec, run, custom, has_validation)]
+
+
+def callbacks_by_kind(
+    spec: "CallbacksSpec",
+    run: RunDirectory,
+    custom: Sequence[keras.callbacks.Callback] = (),
+    has_validation: bool = True,
+) -> list[tuple[CallbackKind, keras.callbacks.Callback]]:
+    """The callbacks that `spec` asks for and the kind of each, in their order.
+
+    They share one writer and one copy of the weights.
 
     Args:
         spec: The `callbacks` of the experiment file.
@@ -74,7 +86,8 @@ def build_callbacks(
         CallbackKind.CSV_LOG: csv_log,
         CallbackKind.TENSORBOARD: tensorboard,
     }
-    return [callback for position in CALLBACK_ORDER for callback in builders[position.kind]()]
+    kinds = [position.kind for position in CALLBACK_ORDER]
+    return [(kind, callback) for kind in kinds for callback in builders[kind]()]
 
 
 def _options(section: "BaseModel", has_validation: bool) -> dict[str, Any]:

@@ -73,6 +73,11 @@ class RunDirectory:
         return self._join("events.jsonl")
 
     @property
+    def dry_run(self) -> str:
+        """What a dry run has seen of the callbacks, as JSON."""
+        return self._join("dry-run.json")
+
+    @property
     def csv(self) -> str:
         """One row per epoch."""
         return self._join("logs/training.csv")

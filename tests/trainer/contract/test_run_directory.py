@@ -20,6 +20,7 @@ def test_every_path_stands_below_the_url(url, root):
     assert run.environment == f"{root}environment.json"
     assert run.result == f"{root}result.json"
     assert run.events == f"{root}events.jsonl"
+    assert run.dry_run == f"{root}dry-run.json"
     assert run.csv == f"{root}logs/training.csv"
     assert run.tensorboard == f"{root}logs/tensorboard"
     assert run.checkpoint(CheckpointId(120, 131, 3)) == f"{root}checkpoints/120-131-3"
