@@ -1,10 +1,17 @@
-"""Calls callbacks: every worker the same ones in the same order, and batch hooks only where there are any."""
+"""Calls callbacks: every worker the same ones in the same order, and batch hooks only where there are any.
+
+Beside Keras's hooks there is one of Perdure's own: a callback with `is_due` and `inspect` (`BatchInspection`
+is one) is shown the rows of the batches that it asks for. One that it does not ask for costs a comparison.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
+from trainer.data import Step
+from trainer.data.source import Structure
 from trainer.keras_private import overrides_hook
 
 # Keras's own callbacks that write to one path, which several workers would race for.
@@ -37,6 +44,7 @@ class Hooks:
                 callback.set_model(model)
         for callback in self.callbacks:
             callback.set_params(params)
+        self._inspecting = [c for c in self._active if hasattr(c, "is_due") and hasattr(c, "inspect")]
         self._batch: dict[str, list[Callable[..., None]]] = {}
         for hook in BATCH_HOOKS:
             self._batch[hook] = [getattr(c, hook) for c in self._active if wants_batch_hook(c, hook)]
@@ -50,6 +58,24 @@ class Hooks:
         """Calls a batch hook where a callback has one."""
         for call in self._batch[hook]:
             call(step, logs)
+
+    def inspect(
+        self, mode: str, first: int, steps: Sequence[Step], structure: Structure, outputs: Any = None
+    ) -> None:
+        """Shows the rows of this worker to the callbacks that want to see them.
+
+        Args:
+            mode: `train`, `test` or `predict`.
+            first: Zero-based number of the first step in its epoch or walk.
+            steps: Those that were run at once.
+            structure: What the leaves of a step are put together to.
+            outputs: What a prediction has given.
+        """
+        for callback in self._inspecting:
+            due = callback.is_due(mode, first, len(steps))
+            if due is not None:
+                parts = _parts(steps[due - first], structure)
+                callback.inspect(mode, due, parts if outputs is None else {**parts, "outputs": outputs})
 
     def has_batch_hooks(self, mode: str) -> bool:
         """Whether any callback, also one of another worker's, looks at every batch of `mode`."""
@@ -69,6 +95,19 @@ def wants_batch_hook(callback: Any, hook: str) -> bool:
         return False
     older = hook.replace("train_batch", "batch")
     return overrides_hook(callback, hook) or (older != hook and overrides_hook(callback, older))
+
+
+def _parts(step: Step, structure: Structure) -> dict[str, Any]:
+    """The rows of all local replicas, together, by name; none where this worker has no row in the step."""
+    shares = [replica for replica in step.replicas if replica is not None]
+    if not shares:
+        return {}
+    leaves = tuple(
+        np.concatenate([np.asarray(leaf) for leaf in column]) for column in zip(*shares, strict=True)
+    )
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(structure.pack(leaves))
+    parts = {"x": x, "y": y, "sample_weight": sample_weight}
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def is_chief_only(callback: Any) -> bool:

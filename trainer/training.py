@@ -166,6 +166,7 @@ class Training:
             began = self._meter.now()
             self._hooks.batch("on_train_batch_begin", first, {})
             outputs = self._step(steps)
+            self._hooks.inspect("train", first, steps, self._source.structure)
             first += len(steps)
             self._done(steps, first, outputs)
             if self._every_batch:

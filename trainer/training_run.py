@@ -78,7 +78,13 @@ def train(
     )
 
     custom = _custom_callbacks(spec.callbacks, folder)
-    by_kind = callbacks_by_kind(spec.callbacks, run, custom, validation is not None)
+    by_kind = callbacks_by_kind(
+        spec.callbacks,
+        run,
+        custom,
+        validation is not None,
+        lambda reference: user_code.load(reference, folder),
+    )
     callbacks = [callback for _, callback in by_kind]
     watch = CallbackWatch(by_kind) if assignment.dry else None
     stop = StopRecord()

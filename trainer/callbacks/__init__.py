@@ -1,5 +1,7 @@
 """The callback stack: one Keras callback per file, each of them event -> policy -> storage."""
 
+from trainer.callbacks.batch_inspection import BatchInspection
+from trainer.callbacks.batch_log import BatchLog
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.build import build_callbacks, callbacks_by_kind
 from trainer.callbacks.csv_log import CSVLog
@@ -9,6 +11,8 @@ from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.tensorboard_log import TensorBoardLog
 
 __all__ = [
+    "BatchInspection",
+    "BatchLog",
     "BestModels",
     "CSVLog",
     "EarlyStopping",

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from trainer import user_code
+from trainer.callbacks.batch_inspection import BatchInspection
+from trainer.callbacks.batch_log import BatchLog
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from trainer.contract.training import CallbacksSpec
 
 Callbacks = list[keras.callbacks.Callback]
+Load = Callable[[str], Callable[..., Any]]
 
 
 def build_callbacks(
@@ -28,9 +32,10 @@ def build_callbacks(
     run: RunDirectory,
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
+    load: Load = user_code.load_installed,
 ) -> Callbacks:
     """The callbacks of `callbacks_by_kind`, without their kinds."""
-    return [callback for _, callback in callbacks_by_kind(spec, run, custom, has_validation)]
+    return [callback for _, callback in callbacks_by_kind(spec, run, custom, has_validation, load)]
 
 
 def callbacks_by_kind(
@@ -38,6 +43,7 @@ def callbacks_by_kind(
     run: RunDirectory,
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
+    load: Load = user_code.load_installed,
 ) -> list[tuple[CallbackKind, keras.callbacks.Callback]]:
     """The callbacks that `spec` asks for and the kind of each, in their order.
 
@@ -48,6 +54,7 @@ def callbacks_by_kind(
         run: Where they write.
         custom: The user's own, made already.
         has_validation: Whether epochs give `val_` metrics; if not, a monitor left at its default is `loss`.
+        load: Finds a function of the user's by its reference.
     """
     writer, snapshots = BackgroundWriter(), Snapshots()
 
@@ -69,6 +76,14 @@ def callbacks_by_kind(
         reducer = spec.reduce_lr_on_plateau
         return [] if reducer is None else [ReduceLROnPlateau(**_options(reducer, has_validation))]
 
+    def batch_inspection() -> Callbacks:
+        inspection = spec.batch_inspection
+        if inspection is None:
+            return []
+        log = BatchLog(run.batches, writer=writer)
+        call = None if inspection.call is None else load(inspection.call)
+        return [BatchInspection(inspection.every, inspection.modes, call=call, log=log), log]
+
     def csv_log() -> Callbacks:
         return [CSVLog(run.csv, expects_validation=has_validation, writer=writer)] if spec.csv_log else []
 
@@ -80,6 +95,7 @@ def callbacks_by_kind(
 
     builders: dict[CallbackKind, Callable[[], Callbacks]] = {
         CallbackKind.CUSTOM: lambda: list(custom),
+        CallbackKind.BATCH_INSPECTION: batch_inspection,
         CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
         CallbackKind.EARLY_STOPPING: early_stopping,
         CallbackKind.BEST_MODELS: best_models,

@@ -15,6 +15,7 @@ class CallbackKind(StrEnum):
     """A kind of callback, named by its key in the experiment file's `callbacks`."""
 
     CUSTOM = "custom"
+    BATCH_INSPECTION = "batch_inspection"
     REDUCE_LR_ON_PLATEAU = "reduce_lr_on_plateau"
     EARLY_STOPPING = "early_stopping"
     BEST_MODELS = "best_models"
@@ -55,6 +56,14 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         reads="what its hooks ask for",
         changes="what its code changes",
         state="what its state() returns, if it has one",
+    ),
+    CallbackPosition(
+        CallbackKind.BATCH_INSPECTION,
+        "before every decision: what went into a batch is told even where a decision ends training in it",
+        reads="the rows of every {every}th batch, in host memory",
+        changes="logs/batches.jsonl",
+        state="the newest 1,000 lines, what it has warned of, its own cost",
+        files=("logs/batches.jsonl",),
     ),
     CallbackPosition(
         CallbackKind.REDUCE_LR_ON_PLATEAU,

@@ -83,6 +83,11 @@ class RunDirectory:
         return self._join("logs/training.csv")
 
     @property
+    def batches(self) -> str:
+        """What was seen of batches, a JSON object per line."""
+        return self._join("logs/batches.jsonl")
+
+    @property
     def tensorboard(self) -> str:
         """The directory to point TensorBoard at."""
         return self._join("logs/tensorboard")

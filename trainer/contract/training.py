@@ -188,6 +188,21 @@ class TensorBoard(FrozenModel):
     """Steps between scalars within an epoch, or `epoch` for epochs only."""
 
 
+class BatchInspection(FrozenModel):
+    """Looks at every N-th batch: shapes, types, ranges, and the share that is not finite."""
+
+    every: Count = 100
+    """Batches from one that is looked at to the next."""
+    modes: Annotated[tuple[Literal["train", "test", "predict"], ...], BeforeValidator(sequence)] = (
+        "train",
+        "test",
+        "predict",
+    )
+    """Which batches: those of training, of validation, of predictions."""
+    call: Reference | None = None
+    """A function of yours that is called with each batch, on every worker."""
+
+
 class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
@@ -218,6 +233,11 @@ class CallbacksSpec(FrozenModel):
         BeforeValidator(_switch(TensorBoard), json_schema_input_type=TensorBoard | bool | None),
     ] = TensorBoard()
     """Logs for TensorBoard; on when left out."""
+    batch_inspection: Annotated[
+        BatchInspection | None,
+        BeforeValidator(_switch(BatchInspection), json_schema_input_type=BatchInspection | bool | None),
+    ] = None
+    """What every N-th batch looks like, to logs/batches.jsonl; off when left out."""
     custom: Annotated[
         tuple[Reference, ...],
         BeforeValidator(sequence, json_schema_input_type=list[Reference] | Literal[False] | None),

@@ -3,7 +3,7 @@ import pytest
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind, placed
 from trainer.contract.training import CallbacksSpec
 
-ON = {"custom": ["own.py:make", "own.py:more"], "reduce_lr_on_plateau": True}
+ON = {"batch_inspection": True, "custom": ["own.py:make", "own.py:more"], "reduce_lr_on_plateau": True}
 OFF = {"early_stopping": False, "best_models": None, "csv_log": False, "tensorboard": False}
 
 
@@ -31,14 +31,14 @@ def test_the_kinds_are_the_keys_of_the_experiment_file():
 def test_what_an_experiment_has_is_placed_in_that_order():
     spec = CallbacksSpec.model_validate({**ON, "best_models": [{"monitor": "val_mae"}, {}]})
     found = placed(spec)
-    assert [each.number for each in found] == list(range(1, 9))
+    assert [each.number for each in found] == list(range(1, 10))
     assert [each.key for each in found] == [
-        "custom.0", "custom.1", "reduce_lr_on_plateau", "early_stopping", "best_models.0", "best_models.1",
-        "csv_log", "tensorboard",
+        "custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau", "early_stopping", "best_models.0",
+        "best_models.1", "csv_log", "tensorboard",
     ]  # fmt: skip
     assert found[1].options == {"reference": "own.py:more"}
-    assert found[4].reads == "val_mae, the weights"
-    assert found[4].files(validated=False) == ["best/val_mae/*"]
+    assert found[5].reads == "val_mae, the weights"
+    assert found[5].files(validated=False) == ["best/val_mae/*"]
     board = found[-1]
     assert len(board.files(validated=True)) == len(board.files(validated=False)) + 1
 
@@ -47,7 +47,9 @@ def test_what_an_experiment_has_is_placed_in_that_order():
 def test_what_is_off_has_no_place(spec):
     switched_on = placed(CallbacksSpec.model_validate(spec))
     assert [each.key for each in switched_on] == [
-        key for key in ("custom.0", "custom.1", "reduce_lr_on_plateau") if key.partition(".")[0] in spec
+        key
+        for key in ("custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau")
+        if key.partition(".")[0] in spec
     ]
 
 

@@ -22,6 +22,7 @@ def test_every_path_stands_below_the_url(url, root):
     assert run.events == f"{root}events.jsonl"
     assert run.dry_run == f"{root}dry-run.json"
     assert run.csv == f"{root}logs/training.csv"
+    assert run.batches == f"{root}logs/batches.jsonl"
     assert run.tensorboard == f"{root}logs/tensorboard"
     assert run.checkpoint(CheckpointId(120, 131, 3)) == f"{root}checkpoints/120-131-3"
     assert run.attempt_taken(3) == f"{root}attempts/3/taken"
