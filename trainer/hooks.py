@@ -77,6 +77,12 @@ class Hooks:
                 parts = _parts(steps[due - first], structure)
                 callback.inspect(mode, due, parts if outputs is None else {**parts, "outputs": outputs})
 
+    def inspect_parts(self, mode: str, batch: int, parts: dict[str, Any]) -> None:
+        """As `inspect`, for a loop that has one batch by its parts: `x`, `y`, `sample_weight`, `outputs`."""
+        for callback in self._inspecting:
+            if callback.is_due(mode, batch, 1) is not None:
+                callback.inspect(mode, batch, parts)
+
     def has_batch_hooks(self, mode: str) -> bool:
         """Whether any callback, also one of another worker's, looks at every batch of `mode`."""
         hooks = (f"on_{mode}_batch_begin", f"on_{mode}_batch_end")
