@@ -34,7 +34,7 @@ def callbacks_for(
     Args:
         model: What the loop trains. One that is not compiled is compiled with `optimizer`, and with no loss.
         callbacks: Keras callbacks, in the order in which they shall be called; or a mapping as `callbacks` of
-            the experiment file, in the order of `perdure callbacks`. Left out: that mapping with its defaults.
+            the experiment file, in the order of `perdure callbacks`. Left out: that mapping's defaults.
         directory: Where those of a mapping write, as in a run directory; without it, they are left out.
         epochs: How many the loop will train at most; for the callbacks' `params`.
         steps: Steps of an epoch, if known; for the same.
@@ -55,9 +55,9 @@ class StartedCallbacks:
     """Callbacks between `on_train_begin` and `on_train_end`, with the hooks of Keras's `CallbackList`.
 
     Use it as a context manager, which ends the training where no exception does. Hooks get Python numbers.
-    Those of an epoch's end are given the mean of the logs over all workers, so that all decide alike; hooks of
-    batches are given the worker's own logs, and are called only where a callback has them, since that waits for
-    the device.
+    Those of an epoch's end are given the mean of the logs over all workers, so that all decide alike. Hooks of
+    batches are given the worker's own logs, and are called only where a callback has them, since that waits
+    for the device.
 
     Attributes:
         history: Everything that epochs gave, as `fit` returns it.
