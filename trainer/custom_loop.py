@@ -55,7 +55,7 @@ class StartedCallbacks:
     """Callbacks between `on_train_begin` and `on_train_end`, with the hooks of Keras's `CallbackList`.
 
     Use it as a context manager, which ends the training where no exception does. Hooks get Python numbers.
-    Those of an epoch's end are given the mean of the logs over all workers, so that all decide alike. Hooks of
+    Those of an epoch's end are given the mean of the logs over all workers: all decide alike. Hooks of
     batches are given the worker's own logs, and are called only where a callback has them, since that waits
     for the device.
 

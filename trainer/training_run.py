@@ -14,7 +14,13 @@ import tensorflow as tf
 
 from trainer import loop, result, user_code
 from trainer.callback_watch import CallbackWatch
-from trainer.callbacks import BestModels, EarlyStopping, callbacks_by_kind
+from trainer.callbacks import (
+    BatchSizeOnPlateau,
+    BatchSizeSchedule,
+    BestModels,
+    EarlyStopping,
+    callbacks_by_kind,
+)
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract import dry_run
@@ -90,7 +96,7 @@ def train(
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)
     reporter = EpochReporter(
-        control.send, spec.training.global_batch_size, rows, lambda: _first_best(callbacks)
+        control.send, lambda: _batch_size(callbacks, spec.training), rows, lambda: _first_best(callbacks)
     )
     kept = Run(
         name=assignment.run,
@@ -294,6 +300,12 @@ def _fit_arguments(spec: TrainingSpec) -> dict[str, Any]:
         "seed": spec.seed,
         "verbose": 0,
     }
+
+
+def _batch_size(callbacks: Sequence[Any], spec: TrainingSpec) -> int:
+    """Rows of the global batch now."""
+    changing = (each for each in callbacks if isinstance(each, BatchSizeSchedule | BatchSizeOnPlateau))
+    return next((each.batch_size for each in changing if each.batch_size), spec.global_batch_size)
 
 
 def _row_count(data: Any) -> int | None:

@@ -2,6 +2,7 @@
 
 from trainer.callbacks.batch_inspection import BatchInspection
 from trainer.callbacks.batch_log import BatchLog
+from trainer.callbacks.batch_size import BatchSizeOnPlateau, BatchSizeSchedule
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.build import build_callbacks, callbacks_by_kind
 from trainer.callbacks.csv_log import CSVLog
@@ -13,6 +14,8 @@ from trainer.callbacks.tensorboard_log import TensorBoardLog
 __all__ = [
     "BatchInspection",
     "BatchLog",
+    "BatchSizeOnPlateau",
+    "BatchSizeSchedule",
     "BestModels",
     "CSVLog",
     "EarlyStopping",

@@ -8,6 +8,7 @@ import keras
 from trainer import user_code
 from trainer.callbacks.batch_inspection import BatchInspection
 from trainer.callbacks.batch_log import BatchLog
+from trainer.callbacks.batch_size import BatchSizeOnPlateau, BatchSizeSchedule
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
@@ -76,14 +77,6 @@ def callbacks_by_kind(
         reducer = spec.reduce_lr_on_plateau
         return [] if reducer is None else [ReduceLROnPlateau(**_options(reducer, has_validation))]
 
-    def batch_inspection() -> Callbacks:
-        inspection = spec.batch_inspection
-        if inspection is None:
-            return []
-        log = BatchLog(run.batches, writer=writer)
-        call = None if inspection.call is None else load(inspection.call)
-        return [BatchInspection(inspection.every, inspection.modes, call=call, log=log), log]
-
     def csv_log() -> Callbacks:
         return [CSVLog(run.csv, expects_validation=has_validation, writer=writer)] if spec.csv_log else []
 
@@ -95,7 +88,8 @@ def callbacks_by_kind(
 
     builders: dict[CallbackKind, Callable[[], Callbacks]] = {
         CallbackKind.CUSTOM: lambda: list(custom),
-        CallbackKind.BATCH_INSPECTION: batch_inspection,
+        CallbackKind.BATCH_INSPECTION: lambda: _batch_inspection(spec, run, load, writer),
+        CallbackKind.BATCH_SIZE: lambda: _batch_size(spec, has_validation),
         CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
         CallbackKind.EARLY_STOPPING: early_stopping,
         CallbackKind.BEST_MODELS: best_models,
@@ -104,6 +98,29 @@ def callbacks_by_kind(
     }
     kinds = [position.kind for position in CALLBACK_ORDER]
     return [(kind, callback) for kind in kinds for callback in builders[kind]()]
+
+
+def _batch_inspection(
+    spec: "CallbacksSpec", run: RunDirectory, load: Load, writer: BackgroundWriter
+) -> Callbacks:
+    inspection = spec.batch_inspection
+    if inspection is None:
+        return []
+    log = BatchLog(run.batches, writer=writer)
+    call = None if inspection.call is None else load(inspection.call)
+    return [BatchInspection(inspection.every, inspection.modes, call=call, log=log), log]
+
+
+def _batch_size(spec: "CallbacksSpec", has_validation: bool) -> Callbacks:
+    changes = spec.batch_size
+    if changes is None:
+        return []
+    rule = changes.scale_learning_rate
+    if changes.on_plateau is None:
+        sizes = {change.epoch: change.size for change in changes.schedule}
+        return [BatchSizeSchedule(sizes, scale_learning_rate=rule)]
+    options = _options(changes.on_plateau, has_validation)
+    return [BatchSizeOnPlateau(**options, scale_learning_rate=rule)]
 
 
 def _options(section: "BaseModel", has_validation: bool) -> dict[str, Any]:

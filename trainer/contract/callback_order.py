@@ -17,6 +17,7 @@ class CallbackKind(StrEnum):
     CUSTOM = "custom"
     BATCH_INSPECTION = "batch_inspection"
     REDUCE_LR_ON_PLATEAU = "reduce_lr_on_plateau"
+    BATCH_SIZE_CHANGES = "batch_size_changes"
     EARLY_STOPPING = "early_stopping"
     BEST_MODELS = "best_models"
     CSV_LOG = "csv_log"
@@ -71,6 +72,13 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         reads="{monitor}",
         changes="the learning rate; adds it to the epoch's logs",
         state="best value, epochs waited, cooldown left",
+    ),
+    CallbackPosition(
+        CallbackKind.BATCH_SIZE_CHANGES,
+        "behind the reducer, whose rate it scales; before the logs, which it tells the epoch's batch size",
+        reads="the epoch's number; or on_plateau's monitor",
+        changes="the global batch size of the next epoch, the learning rate by a rule; adds both to the logs",
+        state="best value, epochs waited, cooldown left; the size stands in the loop's own state",
     ),
     CallbackPosition(
         CallbackKind.EARLY_STOPPING,

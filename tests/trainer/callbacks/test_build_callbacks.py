@@ -6,6 +6,8 @@ import pytest
 from trainer.callbacks import (
     BatchInspection,
     BatchLog,
+    BatchSizeOnPlateau,
+    BatchSizeSchedule,
     BestModels,
     CSVLog,
     EarlyStopping,
@@ -23,6 +25,7 @@ RUN = RunDirectory("memory://run")
 CLASSES = {
     CallbackKind.CUSTOM: keras.callbacks.LambdaCallback,
     CallbackKind.BATCH_INSPECTION: BatchInspection,
+    CallbackKind.BATCH_SIZE: BatchSizeSchedule,
     CallbackKind.REDUCE_LR_ON_PLATEAU: ReduceLROnPlateau,
     CallbackKind.EARLY_STOPPING: EarlyStopping,
     CallbackKind.BEST_MODELS: BestModels,
@@ -36,7 +39,9 @@ def build(has_validation=True, custom=(), **spec):
 
 
 def test_the_order_is_that_of_the_contract():
-    built = build(reduce_lr_on_plateau=True, batch_inspection=True, custom=[keras.callbacks.LambdaCallback()])
+    sizes = {"schedule": [{"epoch": 2, "size": 8}]}
+    on = {"reduce_lr_on_plateau": True, "batch_inspection": True, "batch_size": sizes}
+    built = build(**on, custom=[keras.callbacks.LambdaCallback()])
     classes = [CLASSES[position.kind] for position in CALLBACK_ORDER]
     # What an inspection sees is written by a callback of its own, behind it.
     classes.insert(classes.index(BatchInspection) + 1, BatchLog)
@@ -106,3 +111,19 @@ def test_what_is_inspected_and_by_whom():
     assert log.url == "memory://run/logs/batches.jsonl"
     with pytest.raises(UserCodeError, match="no experiment's folder"):
         build(batch_inspection={"call": "own.py:look"})
+
+
+def test_how_the_batch_size_changes():
+    [schedule] = build(
+        **OFF,
+        batch_size={
+            "schedule": [{"epoch": 2, "size": 8}, {"epoch": 5, "size": 16}],
+            "scale_learning_rate": "linear",
+        },
+    )
+    assert isinstance(schedule, BatchSizeSchedule)
+    assert (schedule.schedule, schedule._rule) == ({2: 8, 5: 16}, "linear")
+    [growing] = build(False, **OFF, batch_size={"on_plateau": {"max_size": 64, "factor": 4, "cooldown": 1}})
+    assert isinstance(growing, BatchSizeOnPlateau)
+    assert (growing.monitor, growing.max_size, growing.factor, growing.cooldown) == ("loss", 64, 4, 1)
+    assert build(**OFF, batch_size=False) == []

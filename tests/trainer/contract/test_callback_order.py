@@ -3,7 +3,12 @@ import pytest
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind, placed
 from trainer.contract.training import CallbacksSpec
 
-ON = {"batch_inspection": True, "custom": ["own.py:make", "own.py:more"], "reduce_lr_on_plateau": True}
+ON = {
+    "batch_inspection": True,
+    "batch_size": {"schedule": [{"epoch": 2, "size": 8}]},
+    "custom": ["own.py:make", "own.py:more"],
+    "reduce_lr_on_plateau": True,
+}
 OFF = {"early_stopping": False, "best_models": None, "csv_log": False, "tensorboard": False}
 
 
@@ -31,14 +36,14 @@ def test_the_kinds_are_the_keys_of_the_experiment_file():
 def test_what_an_experiment_has_is_placed_in_that_order():
     spec = CallbacksSpec.model_validate({**ON, "best_models": [{"monitor": "val_mae"}, {}]})
     found = placed(spec)
-    assert [each.number for each in found] == list(range(1, 10))
+    assert [each.number for each in found] == list(range(1, 11))
     assert [each.key for each in found] == [
-        "custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau", "early_stopping", "best_models.0",
-        "best_models.1", "csv_log", "tensorboard",
+        "custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau", "batch_size", "early_stopping",
+        "best_models.0", "best_models.1", "csv_log", "tensorboard",
     ]  # fmt: skip
     assert found[1].options == {"reference": "own.py:more"}
-    assert found[5].reads == "val_mae, the weights"
-    assert found[5].files(validated=False) == ["best/val_mae/*"]
+    assert found[6].reads == "val_mae, the weights"
+    assert found[6].files(validated=False) == ["best/val_mae/*"]
     board = found[-1]
     assert len(board.files(validated=True)) == len(board.files(validated=False)) + 1
 
