@@ -62,7 +62,7 @@ def monitoring(spec: CallbacksSpec) -> Iterator[tuple[KeyPath, Monitoring]]:
         yield (*top, "early_stopping"), spec.early_stopping
     if spec.reduce_lr_on_plateau is not None:
         yield (*top, "reduce_lr_on_plateau"), spec.reduce_lr_on_plateau
-    if spec.batch_size is not None and spec.batch_size.on_plateau is not None:
-        yield (*top, "batch_size", "on_plateau"), spec.batch_size.on_plateau
+    if spec.batch_size_changes is not None and spec.batch_size_changes.on_plateau is not None:
+        yield (*top, "batch_size_changes", "on_plateau"), spec.batch_size_changes.on_plateau
     for index, each in enumerate(spec.best_models):
         yield (*top, "best_models", index), each

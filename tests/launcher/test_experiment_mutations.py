@@ -277,18 +277,18 @@ TYPES: dict[str, tuple[Callable[[object], bool], ...]] = {
     f"{CALLBACKS}.best_models.*.keep": (integer,),
     f"{CALLBACKS}.best_models.*.weights_only": (flag,),
     f"{CALLBACKS}.tensorboard": (mapping, flag, nothing),
-    f"{CALLBACKS}.batch_size": (mapping, flag, nothing),
-    f"{CALLBACKS}.batch_size.schedule": (sequence,),
-    f"{CALLBACKS}.batch_size.schedule.*": (mapping,),
-    f"{CALLBACKS}.batch_size.schedule.*.epoch": (integer,),
-    f"{CALLBACKS}.batch_size.schedule.*.size": (integer,),
-    f"{CALLBACKS}.batch_size.on_plateau": (mapping, nothing),
+    f"{CALLBACKS}.batch_size_changes": (mapping, flag, nothing),
+    f"{CALLBACKS}.batch_size_changes.schedule": (sequence,),
+    f"{CALLBACKS}.batch_size_changes.schedule.*": (mapping,),
+    f"{CALLBACKS}.batch_size_changes.schedule.*.epoch": (integer,),
+    f"{CALLBACKS}.batch_size_changes.schedule.*.size": (integer,),
+    f"{CALLBACKS}.batch_size_changes.on_plateau": (mapping, nothing),
     **{
-        f"{CALLBACKS}.batch_size.on_plateau.{key}": (integer,)
+        f"{CALLBACKS}.batch_size_changes.on_plateau.{key}": (integer,)
         for key in ("max_size", "factor", "patience", "cooldown")
     },
-    f"{CALLBACKS}.batch_size.on_plateau.min_delta": (number,),
-    f"{CALLBACKS}.batch_size.scale_learning_rate": (words,),
+    f"{CALLBACKS}.batch_size_changes.on_plateau.min_delta": (number,),
+    f"{CALLBACKS}.batch_size_changes.scale_learning_rate": (words,),
     f"{CALLBACKS}.batch_inspection": (mapping, flag, nothing),
     f"{CALLBACKS}.batch_inspection.every": (integer,),
     f"{CALLBACKS}.batch_inspection.modes": (sequence,),
@@ -311,7 +311,12 @@ TYPES: dict[str, tuple[Callable[[object], bool], ...]] = {
     f"{CALLBACKS}.reduce_lr_on_plateau.min_lr": (number,),
     **{
         f"{CALLBACKS}.{callback}.{key}": (words,)
-        for callback in ("early_stopping", "reduce_lr_on_plateau", "best_models.*", "batch_size.on_plateau")
+        for callback in (
+            "early_stopping",
+            "reduce_lr_on_plateau",
+            "best_models.*",
+            "batch_size_changes.on_plateau",
+        )
         for key in ("monitor", "mode")
     },
 }

@@ -89,7 +89,7 @@ def callbacks_by_kind(
     builders: dict[CallbackKind, Callable[[], Callbacks]] = {
         CallbackKind.CUSTOM: lambda: list(custom),
         CallbackKind.BATCH_INSPECTION: lambda: _batch_inspection(spec, run, load, writer),
-        CallbackKind.BATCH_SIZE: lambda: _batch_size(spec, has_validation),
+        CallbackKind.BATCH_SIZE_CHANGES: lambda: _batch_size_changes(spec, has_validation),
         CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
         CallbackKind.EARLY_STOPPING: early_stopping,
         CallbackKind.BEST_MODELS: best_models,
@@ -111,8 +111,8 @@ def _batch_inspection(
     return [BatchInspection(inspection.every, inspection.modes, call=call, log=log), log]
 
 
-def _batch_size(spec: "CallbacksSpec", has_validation: bool) -> Callbacks:
-    changes = spec.batch_size
+def _batch_size_changes(spec: "CallbacksSpec", has_validation: bool) -> Callbacks:
+    changes = spec.batch_size_changes
     if changes is None:
         return []
     rule = changes.scale_learning_rate

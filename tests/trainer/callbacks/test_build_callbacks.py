@@ -25,7 +25,7 @@ RUN = RunDirectory("memory://run")
 CLASSES = {
     CallbackKind.CUSTOM: keras.callbacks.LambdaCallback,
     CallbackKind.BATCH_INSPECTION: BatchInspection,
-    CallbackKind.BATCH_SIZE: BatchSizeSchedule,
+    CallbackKind.BATCH_SIZE_CHANGES: BatchSizeSchedule,
     CallbackKind.REDUCE_LR_ON_PLATEAU: ReduceLROnPlateau,
     CallbackKind.EARLY_STOPPING: EarlyStopping,
     CallbackKind.BEST_MODELS: BestModels,
@@ -40,7 +40,7 @@ def build(has_validation=True, custom=(), **spec):
 
 def test_the_order_is_that_of_the_contract():
     sizes = {"schedule": [{"epoch": 2, "size": 8}]}
-    on = {"reduce_lr_on_plateau": True, "batch_inspection": True, "batch_size": sizes}
+    on = {"reduce_lr_on_plateau": True, "batch_inspection": True, "batch_size_changes": sizes}
     built = build(**on, custom=[keras.callbacks.LambdaCallback()])
     classes = [CLASSES[position.kind] for position in CALLBACK_ORDER]
     # What an inspection sees is written by a callback of its own, behind it.
@@ -116,14 +116,16 @@ def test_what_is_inspected_and_by_whom():
 def test_how_the_batch_size_changes():
     [schedule] = build(
         **OFF,
-        batch_size={
+        batch_size_changes={
             "schedule": [{"epoch": 2, "size": 8}, {"epoch": 5, "size": 16}],
             "scale_learning_rate": "linear",
         },
     )
     assert isinstance(schedule, BatchSizeSchedule)
     assert (schedule.schedule, schedule._rule) == ({2: 8, 5: 16}, "linear")
-    [growing] = build(False, **OFF, batch_size={"on_plateau": {"max_size": 64, "factor": 4, "cooldown": 1}})
+    [growing] = build(
+        False, **OFF, batch_size_changes={"on_plateau": {"max_size": 64, "factor": 4, "cooldown": 1}}
+    )
     assert isinstance(growing, BatchSizeOnPlateau)
     assert (growing.monitor, growing.max_size, growing.factor, growing.cooldown) == ("loss", 64, 4, 1)
-    assert build(**OFF, batch_size=False) == []
+    assert build(**OFF, batch_size_changes=False) == []

@@ -5,7 +5,7 @@ from trainer.contract.training import CallbacksSpec
 
 ON = {
     "batch_inspection": True,
-    "batch_size": {"schedule": [{"epoch": 2, "size": 8}]},
+    "batch_size_changes": {"schedule": [{"epoch": 2, "size": 8}]},
     "custom": ["own.py:make", "own.py:more"],
     "reduce_lr_on_plateau": True,
 }
@@ -38,7 +38,7 @@ def test_what_an_experiment_has_is_placed_in_that_order():
     found = placed(spec)
     assert [each.number for each in found] == list(range(1, 11))
     assert [each.key for each in found] == [
-        "custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau", "batch_size", "early_stopping",
+        "custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau", "batch_size_changes", "early_stopping",
         "best_models.0", "best_models.1", "csv_log", "tensorboard",
     ]  # fmt: skip
     assert found[1].options == {"reference": "own.py:more"}
