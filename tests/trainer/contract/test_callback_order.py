@@ -38,8 +38,8 @@ def test_what_an_experiment_has_is_placed_in_that_order():
     found = placed(spec)
     assert [each.number for each in found] == list(range(1, 11))
     assert [each.key for each in found] == [
-        "custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau", "batch_size_changes", "early_stopping",
-        "best_models.0", "best_models.1", "csv_log", "tensorboard",
+        "custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau", "batch_size_changes",
+        "early_stopping", "best_models.0", "best_models.1", "csv_log", "tensorboard",
     ]  # fmt: skip
     assert found[1].options == {"reference": "own.py:more"}
     assert found[6].reads == "val_mae, the weights"
@@ -51,10 +51,12 @@ def test_what_an_experiment_has_is_placed_in_that_order():
 @pytest.mark.parametrize("spec", [{**ON, **OFF}, OFF])
 def test_what_is_off_has_no_place(spec):
     switched_on = placed(CallbacksSpec.model_validate(spec))
-    assert [each.key for each in switched_on] == [
-        key
-        for key in ("custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau")
-        if key.partition(".")[0] in spec
+    kinds = [each.position.kind.value for each in switched_on]
+    assert kinds == [
+        position.kind.value
+        for position in CALLBACK_ORDER
+        for _ in ((1, 2) if position.kind is CallbackKind.CUSTOM else (1,))
+        if position.kind.value in spec and position.kind.value not in OFF
     ]
 
 
