@@ -30,6 +30,10 @@ CALLBACKS = """
     def quiet():
         return keras.callbacks.Callback()
 
+    def look(batch):
+        if batch.mode == "train":
+            print(f"saw {len(batch.values['x'])} rows in epoch {batch.epoch}", flush=True)
+
     class Broken(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             raise RuntimeError("a mistake of mine")
@@ -58,14 +62,30 @@ def test_what_is_wrong_is_named(tmp_path):
 
 @pytest.mark.processes
 def test_all_is_well_and_the_whole_stack_was_called(tmp_path):
-    callbacks = {"custom": ["own.py:quiet"], "reduce_lr_on_plateau": True}
-    ended = dry(tmp_path / "small", "--workers", "1", callbacks=callbacks)
+    callbacks = {
+        "custom": ["own.py:quiet"],
+        "batch_inspection": {"every": 2, "call": "own.py:look"},
+        "reduce_lr_on_plateau": True,
+        "batch_size_changes": {"schedule": [{"epoch": 1, "size": 16}], "scale_learning_rate": "linear"},
+    }
+    ended = dry(tmp_path / "small", callbacks=callbacks)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    rows = [line.split()[1:6] for line in ended.stdout.splitlines() if line.endswith("  ok")]
-    assert rows[0] == ["custom.0", "Callback", "3", "1", "-"]
-    assert [row[0] for row in rows] == [
-        "custom.0", "reduce_lr_on_plateau", "early_stopping", "best_models.0", "csv_log", "tensorboard",
-    ]  # fmt: skip
+    rows = [line.split()[1:5] for line in ended.stdout.splitlines() if line.endswith("  ok")]
+    assert rows == [
+        ["custom.0", "Callback", "3", "2"],
+        ["batch_inspection", "BatchInspection", "3", "2"],
+        ["batch_inspection", "BatchLog", "3", "1"],
+        ["reduce_lr_on_plateau", "ReduceLROnPlateau", "3", "2"],
+        ["batch_size_changes", "BatchSizeSchedule", "3", "2"],
+        ["early_stopping", "EarlyStopping", "3", "2"],
+        ["best_models.0", "BestModels", "3", "1"],
+        ["csv_log", "CSVLog", "3", "1"],
+        ["tensorboard", "TensorBoardLog", "3", "1"],
+    ]
+    seen = ended.stdout + ended.stderr
+    for worker in range(2):
+        for epoch, rows_of_worker in ((0, 4), (1, 8), (2, 8)):
+            assert f"[worker {worker}] saw {rows_of_worker} rows in epoch {epoch}" in seen
 
 
 @pytest.mark.processes
