@@ -88,7 +88,8 @@ def statistics(name: str, array: np.ndarray) -> ArrayStatistics:
     values, missing = array, 0.0
     if array.dtype.kind == "f":
         finite = np.isfinite(array)
-        missing = 1.0 - np.count_nonzero(finite) / array.size
+        # NumPy may count in its own type, which is no plain value to a checkpoint.
+        missing = 1.0 - int(np.count_nonzero(finite)) / array.size
         values = array[finite] if missing else array
     if values.size == 0:
         return ArrayStatistics(name, shape, dtype, not_finite=missing)
