@@ -38,6 +38,11 @@ _SECTIONS = {
             "doctor_command",
             "Says what will go wrong with a run, before it is made.",
         ),
+        "callbacks": _Entry(
+            "launcher.commands.callbacks",
+            "callbacks_command",
+            "Shows an experiment's callbacks, their order and why.",
+        ),
         "render": _Entry("launcher.commands.render", "render_command", "Prints a run's Kubernetes objects."),
         "schema": _Entry(
             "launcher.commands.schema", "schema_command", "Prints the schema of experiment files."

@@ -41,6 +41,9 @@ def _references(value: Any) -> Iterator[tuple[KeyPath, Any]]:
     if isinstance(custom, list):
         for index, reference in enumerate(custom):
             yield ("spec", "callbacks", "custom", index), reference
+    inspection = callbacks.get("batch_inspection") if isinstance(callbacks, dict) else None
+    if isinstance(inspection, dict):
+        yield ("spec", "callbacks", "batch_inspection", "call"), inspection.get("call")
 
 
 def _weights_error(source: Source, path: KeyPath, value: str) -> list[ExperimentError]:

@@ -66,6 +66,7 @@ class LocalRun:
         digest: Of experiment and code.
         frozen_seconds: A supervisor that says nothing for so long is killed and started again.
         metrics_port: Where worker 0 exports metrics, the others at the ports behind it; None for nowhere.
+        dry: Whether its callbacks are watched, to be judged.
     """
 
     experiment: Experiment
@@ -77,6 +78,7 @@ class LocalRun:
     digest: str
     frozen_seconds: float = FROZEN_SECONDS
     metrics_port: int | None = None
+    dry: bool = False
 
     @property
     def metrics_ports(self) -> tuple[int, ...]:
@@ -207,6 +209,7 @@ class _Supervisors:
             deadline=plan.experiment.spec.deadline,
             metrics_port=plan.metrics_ports[worker] if plan.metrics_ports else None,
             linger=plan.linger,
+            dry=plan.dry,
         )
 
     def _pass_on(self, process: WorkerProcess, *, last: bool = False) -> None:

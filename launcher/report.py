@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from launcher.continuation import Begin, GoOn
 from launcher.local import LocalRun
 from launcher.local_group import Outcome
 from launcher.restart_log import Restart
-from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
+from trainer.contract.callback_order import placed
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Failed
 from trainer.contract.run_directory import RunDirectory
@@ -62,17 +60,10 @@ def plan(run: LocalRun, following: Begin | GoOn | None = None) -> str:
 
 def callback_settings(spec: CallbacksSpec) -> list[Row]:
     """Every callback that is on, in the order of the contract, with its settings in one line."""
-    rows: list[Row] = []
-    for position in CALLBACK_ORDER:
-        chosen = getattr(spec, position.kind.value)
-        for each in chosen if isinstance(chosen, tuple) else (chosen,):
-            if isinstance(each, BaseModel):
-                rows.append((position.kind.value, _settings(each.model_dump(mode="json"))))
-            elif position.kind is CallbackKind.CUSTOM:
-                rows.append((position.kind.value, str(each)))
-            elif each:
-                rows.append((position.kind.value, ""))
-    return rows
+    return [
+        (str(each.position.kind), str(each.options.get("reference") or _settings(each.options)))
+        for each in placed(spec)
+    ]
 
 
 def ending(run: LocalRun, outcome: Outcome, to_go_on: str = "") -> str:

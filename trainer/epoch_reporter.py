@@ -15,7 +15,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
     Args:
         send: Takes the report.
-        global_batch_size: Rows of one training step over all workers.
+        global_batch_size: Tells the rows of one training step over all workers, as an epoch begins.
         rows: Rows of the training data, or None where their number is unknown.
         best: Tells the best values so far.
     """
@@ -25,7 +25,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     def __init__(
         self,
         send: Callable[[BestSoFar | EpochFinished], None],
-        global_batch_size: int,
+        global_batch_size: Callable[[], int],
         rows: int | None,
         best: Callable[[], Sequence[Best]] = tuple,
     ) -> None:
@@ -33,7 +33,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self.examples = 0
         self.training_seconds = 0.0
         self._send = send
-        self._batch = global_batch_size
+        self._batch_size = global_batch_size
+        self._batch = 0
         self._rows = rows
         self._best = best
         self._began = self._trained = 0.0
@@ -50,6 +51,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             "trained": self._trained,
             "first_step": self._first_step,
             "rate": self._rate,
+            "batch": self._batch,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -60,6 +62,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._trained = float(state["trained"])
         self._first_step = int(state["first_step"])
         self._rate = state.get("rate")
+        self._batch = int(state.get("batch") or self._batch_size())
         # All callbacks before this one are restored by now.
         self._send(BestSoFar(tuple(self._best())))
 
@@ -68,6 +71,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._began = time.monotonic()
         self._trained = 0.0
         self._first_step = self._step()
+        # Noted now: at the epoch's end it may be the next one's.
+        self._batch = self._batch_size()
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Training of this epoch is over, validation begins."""

@@ -48,6 +48,7 @@ class Evaluation:
             if result is not None:
                 outputs = result
                 state.last = python_values(outputs) if self._logs_by_itself else None
+            hooks.inspect("test", first, steps, self._source.structure)
             first += len(steps)
             if every_batch:
                 logs = batch_logs(self._strategy, self._metrics, self._step, outputs)

@@ -1,10 +1,17 @@
-"""Calls callbacks: every worker the same ones in the same order, and batch hooks only where there are any."""
+"""Calls callbacks: every worker the same ones in the same order, and batch hooks only where there are any.
+
+Beside Keras's hooks there is one of Perdure's own: a callback with `is_due` and `inspect` (`BatchInspection`
+is one) is shown the rows of the batches that it asks for. One that it does not ask for costs a comparison.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
+from trainer.data import Step
+from trainer.data.source import Structure
 from trainer.keras_private import overrides_hook
 
 # Keras's own callbacks that write to one path, which several workers would race for.
@@ -30,15 +37,16 @@ class Hooks:
         """Tells every callback its model and parameters; writers get their hooks on the chief alone."""
         self.callbacks = list(callbacks)
         self.history = next((c for c in self.callbacks if isinstance(c, keras.callbacks.History)), None)
-        self._active = [c for c in self.callbacks if is_chief or not _chief_only(c)]
+        self._active = [c for c in self.callbacks if is_chief or not is_chief_only(c)]
         for callback in self.callbacks:
             # Keras's TensorBoard opens its files here.
             if is_chief or not isinstance(callback, _WRITERS):
                 callback.set_model(model)
         for callback in self.callbacks:
             callback.set_params(params)
+        self._inspecting = [c for c in self._active if hasattr(c, "is_due") and hasattr(c, "inspect")]
         self._batch: dict[str, list[Callable[..., None]]] = {}
-        for hook in _BATCH_HOOKS:
+        for hook in BATCH_HOOKS:
             self._batch[hook] = [getattr(c, hook) for c in self._active if wants_batch_hook(c, hook)]
 
     def call(self, hook: str, *arguments: Any) -> None:
@@ -51,15 +59,40 @@ class Hooks:
         for call in self._batch[hook]:
             call(step, logs)
 
+    def inspect(
+        self, mode: str, first: int, steps: Sequence[Step], structure: Structure, outputs: Any = None
+    ) -> None:
+        """Shows the rows of this worker to the callbacks that want to see them.
+
+        Args:
+            mode: `train`, `test` or `predict`.
+            first: Zero-based number of the first step in its epoch or walk.
+            steps: Those that were run at once.
+            structure: What the leaves of a step are put together to.
+            outputs: What a prediction has given.
+        """
+        for callback in self._inspecting:
+            due = callback.is_due(mode, first, len(steps))
+            if due is not None:
+                parts = _parts(steps[due - first], structure)
+                callback.inspect(mode, due, parts if outputs is None else {**parts, "outputs": outputs})
+
+    def inspect_parts(self, mode: str, batch: int, parts: dict[str, Any]) -> None:
+        """As `inspect`, for a loop that has one batch by its parts: `x`, `y`, `sample_weight`, `outputs`."""
+        for callback in self._inspecting:
+            if callback.is_due(mode, batch, 1) is not None:
+                callback.inspect(mode, batch, parts)
+
     def has_batch_hooks(self, mode: str) -> bool:
         """Whether any callback, also one of another worker's, looks at every batch of `mode`."""
         hooks = (f"on_{mode}_batch_begin", f"on_{mode}_batch_end")
         return any(wants_batch_hook(c, hook) for c in self.callbacks for hook in hooks)
 
 
-_BATCH_HOOKS = tuple(
+BATCH_HOOKS = tuple(
     f"on_{mode}_batch_{end}" for mode in ("train", "test", "predict") for end in ("begin", "end")
 )
+"""The hooks around every batch."""
 
 
 def wants_batch_hook(callback: Any, hook: str) -> bool:
@@ -70,5 +103,19 @@ def wants_batch_hook(callback: Any, hook: str) -> bool:
     return overrides_hook(callback, hook) or (older != hook and overrides_hook(callback, older))
 
 
-def _chief_only(callback: Any) -> bool:
+def _parts(step: Step, structure: Structure) -> dict[str, Any]:
+    """The rows of all local replicas, together, by name; none where this worker has no row in the step."""
+    shares = [replica for replica in step.replicas if replica is not None]
+    if not shares:
+        return {}
+    leaves = tuple(
+        np.concatenate([np.asarray(leaf) for leaf in column]) for column in zip(*shares, strict=True)
+    )
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(structure.pack(leaves))
+    parts = {"x": x, "y": y, "sample_weight": sample_weight}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def is_chief_only(callback: Any) -> bool:
+    """Whether hooks of `callback` are called on the chief alone."""
     return bool(getattr(callback, "chief_only", isinstance(callback, _WRITERS)))

@@ -170,6 +170,7 @@ def predict(
     for index, step in enumerate(walk(source, steps)):
         hooks.batch("on_predict_batch_begin", index, {})
         outputs.append(_gathered(strategy, prediction([step])))
+        hooks.inspect("predict", index, [step], source.structure, outputs[-1])
         hooks.batch("on_predict_batch_end", index, {"outputs": outputs[-1]})
         bar.step(1)
         if any_worker(strategy, model.stop_predicting):

@@ -17,7 +17,8 @@ class LoopState:
         begun: Whether `on_epoch_begin` of this epoch is behind; it is never repeated.
         validating: Whether `on_test_begin` of this epoch is behind.
         pass_index: The walk through the training data that the next step is taken from.
-        pass_step: The next step of that walk.
+        pass_step: The next step of that walk, in batches of `batch_size` rows.
+        batch_size: Rows of a global batch, where a callback has changed them; None for those of `fit`.
         steps: Training steps done since the run began.
         tickets: Tickets begun since the run began, the same on all workers.
         logs: The epoch's global values so far: those of training once it is validating.
@@ -31,6 +32,7 @@ class LoopState:
     validating: bool = False
     pass_index: int = 0
     pass_step: int = 0
+    batch_size: int | None = None
     steps: int = 0
     tickets: int = 0
     logs: dict[str, Any] = field(default_factory=dict)

@@ -13,13 +13,16 @@ class ProgressBar:
 
     Keras's bar reads every metric after every batch, which on several workers would be a collective a
     step.
+
+    Attributes:
+        target: Steps of an epoch; None where nobody knows yet.
     """
 
     def __init__(self, verbose: int, epochs: int, target: int | None) -> None:
         """A bar of `target` steps an epoch; verbose 0 shows nothing, 2 a line an epoch."""
         self._verbose = verbose
         self._epochs = epochs
-        self._target = target
+        self.target = target
         self._bar: Any = None
         self._shown = 0.0
         self._steps = 0
@@ -31,7 +34,7 @@ class ProgressBar:
         if epoch is not None and self._epochs > 1:
             print(f"Epoch {epoch + 1}/{self._epochs}")  # noqa: T201
         self._bar = keras.utils.Progbar(
-            self._target, verbose=self._verbose, unit_name="step", stateless_metrics=set()
+            self.target, verbose=self._verbose, unit_name="step", stateless_metrics=set()
         )
         self._steps = 0
 
@@ -48,6 +51,6 @@ class ProgressBar:
     def finish(self, logs: dict[str, Any]) -> None:
         """Shows the values of the whole epoch."""
         if self._verbose:
-            self._target = self._target or self._steps
-            self._bar.target = self._target
-            self._bar.update(self._target, list(logs.items()), finalize=True)
+            self.target = self.target or self._steps
+            self._bar.target = self.target
+            self._bar.update(self.target, list(logs.items()), finalize=True)

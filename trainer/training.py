@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from trainer.batch_sizes import BatchSizes
 from trainer.contract.position import Phase, Position
 from trainer.data import Feed, Place, Source, Step
 from trainer.distribution import StatisticsAverage, Topology, any_worker
@@ -80,12 +81,13 @@ class Training:
         model.stop_training = False
         self._tickets.inspect(self._step.traced)
         hooks.call("on_train_begin", {})
+        self._sizes = BatchSizes.of(callbacks, self._source, self._strategy)
         place = self._start(first)
         state = self._tickets.state
         # An epoch that is validating already needs no more training data.
         fed = state.epoch + 1 if state.begun and state.phase is not Phase.TRAINING else self._first
-        left = max(0, epochs - fed)
-        feed = self._feed = Feed(self._source, self._steps_per_epoch, place, epochs=left)
+        self._epochs = epochs
+        self._feed = self._feed_from(place, fed)
         try:
             if not model.stop_training or state.begun:
                 for epoch in range(self._first, epochs):
@@ -98,13 +100,18 @@ class Training:
             # Training ends at the same ticket on all workers; what follows it is the same as at its end.
             self._finalize(epochs)
         finally:
-            feed.close()
+            self._feed.close()
         return model.history
+
+    def _feed_from(self, place: Place, epoch: int) -> Feed:
+        left = max(0, self._epochs - epoch)
+        return Feed(self._source, self._steps_per_epoch, place, epochs=left)
 
     def _start(self, first: int) -> Place:
         """Restores the newest state, if any, and says where the data go on."""
         restored = self._tickets.restore()
         state = self._tickets.state
+        self._source = self._sizes.begin(state.batch_size)
         if not restored:
             self._first = state.epoch = first
             place = Place.of_epoch(self._source, self._steps_per_epoch, first)
@@ -139,7 +146,19 @@ class Training:
         self._hooks.call("on_epoch_end", state.epoch, dict(logs))
         self._bar.finish(logs)
         state.begun = False
+        self._resize()
         self._tickets.completed(self._position)
+
+    def _resize(self) -> None:
+        """Where a callback asked for it, goes on with the next pass, in batches of another size."""
+        source, state = self._sizes.next(), self._tickets.state
+        if source is None:
+            return
+        self._source, state.batch_size = source, source.batch_size
+        state.pass_index, state.pass_step = state.pass_index + 1, 0
+        self._feed.close()
+        self._feed = self._feed_from(Place(state.pass_index), state.epoch + 1)
+        self._bar.target = self._steps_per_epoch or source.steps_per_pass
 
     def _average_statistics(self, outputs: Any) -> None:
         state = self._tickets.state
@@ -166,6 +185,7 @@ class Training:
             began = self._meter.now()
             self._hooks.batch("on_train_batch_begin", first, {})
             outputs = self._step(steps)
+            self._hooks.inspect("train", first, steps, self._source.structure)
             first += len(steps)
             self._done(steps, first, outputs)
             if self._every_batch:

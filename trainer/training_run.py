@@ -13,9 +13,17 @@ import keras
 import tensorflow as tf
 
 from trainer import loop, result, user_code
-from trainer.callbacks import BestModels, EarlyStopping, build_callbacks
+from trainer.callback_watch import CallbackWatch
+from trainer.callbacks import (
+    BatchSizeOnPlateau,
+    BatchSizeSchedule,
+    BestModels,
+    EarlyStopping,
+    callbacks_by_kind,
+)
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
+from trainer.contract import dry_run
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Committed, Imported, Ready
 from trainer.contract.progress import Best
@@ -76,11 +84,19 @@ def train(
     )
 
     custom = _custom_callbacks(spec.callbacks, folder)
-    callbacks = build_callbacks(spec.callbacks, run, custom, validation is not None)
+    by_kind = callbacks_by_kind(
+        spec.callbacks,
+        run,
+        custom,
+        validation is not None,
+        lambda reference: user_code.load(reference, folder),
+    )
+    callbacks = [callback for _, callback in by_kind]
+    watch = CallbackWatch(by_kind) if assignment.dry else None
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)
     reporter = EpochReporter(
-        control.send, spec.training.global_batch_size, rows, lambda: _first_best(callbacks)
+        control.send, lambda: _batch_size(callbacks, spec.training), rows, lambda: _first_best(callbacks)
     )
     kept = Run(
         name=assignment.run,
@@ -116,6 +132,8 @@ def train(
     }
     outcomes = gather_objects(strategy, outcome)
     _require_equal([each["digest"] for each in outcomes])
+    if watch is not None:
+        _keep_seen(watch, strategy, run)
     if not topology.is_chief:
         return None
     stopped_by = next((each["stopped_by"] for each in outcomes if each["stopped_by"]), "epochs")
@@ -143,6 +161,13 @@ def _commit_result(run: RunDirectory, content: dict[str, Any]) -> dict[str, Any]
         _require_equal([str(earlier["weights_digest"]), content["weights_digest"]])
         return earlier
     return content
+
+
+def _keep_seen(watch: CallbackWatch, strategy: Strategy, run: RunDirectory) -> None:
+    """Leaves what every worker of a dry run has seen of the callbacks; a collective."""
+    seen = gather_objects(strategy, watch.trace().as_data())
+    if Topology.of(strategy).is_chief:
+        open_store(run.url).put(run.dry_run, dry_run.to_json(seen))
 
 
 class _Told(Listener):
@@ -275,6 +300,12 @@ def _fit_arguments(spec: TrainingSpec) -> dict[str, Any]:
         "seed": spec.seed,
         "verbose": 0,
     }
+
+
+def _batch_size(callbacks: Sequence[Any], spec: TrainingSpec) -> int:
+    """Rows of the global batch now."""
+    changing = (each for each in callbacks if isinstance(each, BatchSizeSchedule | BatchSizeOnPlateau))
+    return next((each.batch_size for each in changing if each.batch_size), spec.global_batch_size)
 
 
 def _row_count(data: Any) -> int | None:

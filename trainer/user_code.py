@@ -159,6 +159,17 @@ def load(reference: str, folder: Path) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]  # checked to be callable just above
 
 
+def load_installed(reference: str) -> Callable[..., Any]:
+    """As `load`, where there is no folder: `package.module:name` of an installed package.
+
+    Raises:
+        UserCodeError: There is no such module or name, it cannot be called, or it is a file.
+    """
+    if reference.partition(":")[0].endswith(".py"):
+        raise UserCodeError(f"{reference!r} is a file of an experiment, and there is no experiment's folder")
+    return load(reference, Path())
+
+
 def _is_own(value: object, module: ModuleType) -> bool:
     return callable(value) and getattr(value, "__module__", None) == module.__name__
 

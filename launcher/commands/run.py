@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shlex
+import tempfile
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from launcher.commands.callbacks import table_width
 from launcher.commands.common import find_experiment, say, set_option
 from launcher.commands.completing import complete_experiment
 from trainer.contract.exit_codes import ExitCode
@@ -28,6 +30,7 @@ _HELP_STORAGE = "Where runs lie, a path from here or a URL, instead of the exper
 _HELP_RUN = "Name of the run, made of experiment and time if not given. A run of that name goes on."
 _HELP_ACCEPT = "Goes on with a run though its experiment has changed."
 _HELP_METRICS = "Where worker 0 exports metrics to Prometheus, worker 1 at the next port, and so on."
+_HELP_DRY = "Tries it: three short epochs in a temporary folder, and a table of what each callback did."
 _HELP_START_OVER = "Begins the run anew; what a run of that name left is kept aside."
 
 
@@ -43,6 +46,7 @@ class _Request:
     accept_changes: bool
     start_over: bool
     metrics_port: int | None
+    dry: bool = False
 
     def overrides(self) -> list[str]:
         given = list(self.settings)
@@ -75,6 +79,7 @@ class _Request:
 @set_option
 @click.option("--accept-changes", is_flag=True, help=_HELP_ACCEPT)
 @click.option("--start-over", is_flag=True, help=_HELP_START_OVER)
+@click.option("--dry", is_flag=True, help=_HELP_DRY)
 @click.option("--metrics-port", type=click.IntRange(1, 65535), metavar="PORT", help=_HELP_METRICS)
 def run_command(**typed: Any) -> int:
     """Trains EXPERIMENT on this machine.
@@ -82,11 +87,14 @@ def run_command(**typed: Any) -> int:
     EXPERIMENT is a folder with an experiment.yaml, or the name of one in ./experiments. Ctrl-C saves and
     ends; the same command with --run NAME goes on from there.
 
+    --dry checks the callbacks: each was called in the order of `perdure callbacks`, each monitor is among
+    the metrics, each file is there, and no batch hook uses files or the network on several workers.
+
     \b
     Exit codes:
-      0    the run finished
+      0    the run finished; with --dry, nothing was found
       1    a process died, or failed for an unknown reason
-      64   the command line or the experiment file is wrong
+      64   the command line or the experiment file is wrong; with --dry, something was found
       65   data or checkpoints cannot be used
       70   the experiment's own code raised an exception
       75   a worker stayed away for too long; the same command goes on
@@ -103,6 +111,8 @@ def run_command(**typed: Any) -> int:
     loaded = load_experiment(path, request.overrides())
     run = request.name or _new_name(loaded.name)
     _check(run)
+    if request.dry:
+        _refuse_beside_dry(request)
     folder = str((path if path.is_dir() else path.parent).resolve())
     count, first = loaded.spec.workers, request.metrics_port
     if first is not None and not loaded.spec.metrics.enabled:
@@ -112,6 +122,8 @@ def run_command(**typed: Any) -> int:
     wanted = () if first is None else range(first, first + count)
     try:
         with HeldPorts(count + 1, wanted) as ports:
+            if request.dry:
+                return _run_dry(loaded, folder, run, ports.addresses)
             return _run(request, _plan(loaded, folder, run, ports.addresses, first))
     except PortTakenError as taken:
         raise click.UsageError(f"--metrics-port {first}: {taken}; {count} workers need one each") from taken
@@ -180,6 +192,40 @@ def _run_alone(request: _Request, plan: "LocalRun", stored: "StoredRun | None") 
             told = report.ending(plan, outcome, request.to_go_on(plan.name))
             say(told, err=outcome.exit_code not in (ExitCode.OK, ExitCode.INTERRUPTED))
             return outcome.exit_code
+
+
+def _refuse_beside_dry(request: _Request) -> None:
+    """Refuses what means nothing to a run that leaves nothing."""
+    given = {
+        "--storage": request.storage,
+        "--run": request.name,
+        "--accept-changes": request.accept_changes,
+        "--start-over": request.start_over,
+        "--metrics-port": request.metrics_port,
+    }
+    for option, value in given.items():
+        if value:
+            raise click.UsageError(f"{option} has no meaning with --dry, which leaves no run behind")
+
+
+def _run_dry(experiment: "Experiment", folder: str, run: str, addresses: tuple[str, ...]) -> int:
+    from launcher import report  # noqa: PLC0415
+    from launcher.dry_run import judge, shortened  # noqa: PLC0415
+    from launcher.stored_run import StoredRun  # noqa: PLC0415
+    from trainer.contract.dry_run import from_json  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="perdure-dry-") as storage:
+        plan = replace(_plan(shortened(experiment, storage), folder, run, addresses, None), dry=True)
+        stored = StoredRun.at(plan.directory)
+        outcome = _train(plan, stored)
+        if stored is None or outcome.exit_code != ExitCode.OK:
+            say(report.ending(plan, outcome), err=True)
+            return outcome.exit_code
+        seen = from_json(Path(stored.paths.dry_run).read_bytes())
+        judgement = judge(plan.experiment, seen, Path(stored.paths.url))
+    wrong = bool(judgement.all_problems)
+    say(f"\n{judgement.text(table_width())}", err=wrong)
+    return ExitCode.USAGE if wrong else ExitCode.OK
 
 
 def _following(request: _Request, plan: "LocalRun", stored: "StoredRun") -> "Continuation":

@@ -7,6 +7,7 @@ from launcher.html_report.curves import EPOCH_SECONDS, VALIDATION
 from launcher.html_report.marks import Mark, best_marks, marks
 from launcher.html_report.reading import ReadRun
 
+_BATCH_SIZE = "batch_size"
 _BUCKETS_OF_A_RUN = 12_000
 _ROWS_OF_A_RUN = 5_000
 _RATIO_OF_RATES = 20.0
@@ -61,11 +62,18 @@ def detail_for(charts: Sequence[Chart], runs: int) -> Detail:
 
 def examples_per_second(run: ReadRun) -> list[tuple[float, float | None]]:
     """Of each epoch, validation and callbacks included; none where its length is not known."""
-    steps = run.setting("training", "steps_per_epoch") or run.steps_per_epoch
-    batch = run.setting("training", "global_batch_size")
-    if not isinstance(steps, int) or not isinstance(batch, int):
+    fixed = run.setting("training", "steps_per_epoch")
+    steps, batch = fixed or run.steps_per_epoch, run.setting("training", "global_batch_size")
+    sizes = dict(run.curves.finite(_BATCH_SIZE))
+    # Where the batch changes, a walk through the data has other steps in every epoch.
+    if (
+        not isinstance(steps, int)
+        or not isinstance(batch, int)
+        or (len(set(sizes.values())) > 1 and not fixed)
+    ):
         return []
-    return [(float(at), steps * batch / value) for at, value in run.curves.finite(EPOCH_SECONDS) if value > 0]
+    seconds = run.curves.finite(EPOCH_SECONDS)
+    return [(float(at), steps * sizes.get(at, batch) / value) for at, value in seconds if value > 0]
 
 
 def _over_each_other(runs: Sequence[ReadRun], labels: Sequence[str], name: str) -> list[Series]:

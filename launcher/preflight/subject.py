@@ -8,6 +8,7 @@ from launcher.experiment_source import Source
 from launcher.manifests import RunPlan
 from launcher.preflight.measured import Measured
 from trainer.contract.training import (
+    BatchSizeOnPlateau,
     BestModel,
     CallbacksSpec,
     EarlyStopping,
@@ -15,7 +16,7 @@ from trainer.contract.training import (
     ReduceLROnPlateau,
 )
 
-Monitoring = EarlyStopping | ReduceLROnPlateau | BestModel
+Monitoring = EarlyStopping | ReduceLROnPlateau | BatchSizeOnPlateau | BestModel
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,7 @@ def monitoring(spec: CallbacksSpec) -> Iterator[tuple[KeyPath, Monitoring]]:
         yield (*top, "early_stopping"), spec.early_stopping
     if spec.reduce_lr_on_plateau is not None:
         yield (*top, "reduce_lr_on_plateau"), spec.reduce_lr_on_plateau
+    if spec.batch_size_changes is not None and spec.batch_size_changes.on_plateau is not None:
+        yield (*top, "batch_size_changes", "on_plateau"), spec.batch_size_changes.on_plateau
     for index, each in enumerate(spec.best_models):
         yield (*top, "best_models", index), each

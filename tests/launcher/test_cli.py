@@ -8,8 +8,8 @@ from launcher.__main__ import run
 
 DIGITS = Path(__file__).resolve().parents[2] / "experiments" / "digits"
 COMMANDS = [
-    "run", "validate", "schema", "render", "doctor", "submit", "report", "diff", "wait", "list", "watch",
-    "status", "logs", "stop", "resume", "delete", "prune", "completion", "monitor", "tensorboard",
+    "run", "validate", "callbacks", "schema", "render", "doctor", "submit", "report", "diff", "wait", "list",
+    "watch", "status", "logs", "stop", "resume", "delete", "prune", "completion", "monitor", "tensorboard",
 ]  # fmt: skip
 
 
@@ -76,3 +76,13 @@ def test_help_needs_none_of_the_commands_imports() -> None:
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "option", [("--run", "mine"), ("--storage", "x"), ("--start-over",), ("--metrics-port", "9")]
+)
+def test_a_dry_run_leaves_nothing_so_some_options_have_no_meaning(
+    option: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["run", str(DIGITS), "--dry", *option]) == 64
+    assert f"{option[0]} has no meaning with --dry" in capsys.readouterr().err

@@ -92,6 +92,7 @@ def text(name: str, content: str | bytes, *errors: str) -> Broken:
 EPOCHS = "epochs: 80"
 STOPPING = "{monitor: val_loss, patience: 8}"
 REDUCE = "{factor: 0.2, min_lr: 1e-6}"
+SIZES_KEY = "spec.callbacks.batch_size_changes"
 STOP_KEY = "spec.callbacks.early_stopping"
 REDUCE_KEY = "spec.callbacks.reduce_lr_on_plateau"
 FACTOR = "a number between 0 and 1, both excluded"
@@ -206,6 +207,11 @@ TABLE = [
     swap("global_batch_size: 60", "global_batch_size: 61", value(12, "spec.training.global_batch_size", "not divisible by the 2 workers", "61", "a multiple of 2 (later also of the number of all their devices)")),
     swap("{monitor: val_loss}]", "{monitor: val_accuracy}]", value(19, "spec.callbacks.best_models.1.monitor", "same monitor as callbacks.best_models.0", '"val_accuracy"', "a different monitor in every entry")),
     swap("{monitor: val_accuracy, keep: 3}, {monitor: val_loss}", "{}, {keep: 2}", ":19: spec.callbacks.best_models.1.monitor: same monitor as callbacks.best_models.0, expected a different monitor in every entry"),
+    swap("csv_log: true", "batch_size_changes: {}", f":20: {SIZES_KEY}: neither schedule nor on_plateau, received {{}}, expected one of the two"),
+    swap("csv_log: true", "batch_size_changes: {schedule: [{epoch: 2, size: 8}], on_plateau: {max_size: 8}}", f":20: {SIZES_KEY}: both schedule and on_plateau, received a mapping, expected one of the two"),
+    swap("csv_log: true", "batch_size_changes: {schedule: [{epoch: 9, size: 61}, {epoch: 9, size: 62}]}", value(20, f"{SIZES_KEY}.schedule.0.size", "not divisible by the 2 workers", "61", "a multiple of 2"), value(20, f"{SIZES_KEY}.schedule.1.epoch", "not behind the entry before", "9", "ascending epochs")),
+    swap("csv_log: true", "batch_size_changes: {on_plateau: {factor: 1}}", f":20: {SIZES_KEY}.on_plateau.max_size: missing, expected {COUNT}", value(20, f"{SIZES_KEY}.on_plateau.factor", "not allowed", "1", "an integer from 2 to 1000")),
+    swap("csv_log: true", "batch_inspection: {call: callbacks.py:look}", ':20: spec.callbacks.batch_inspection.call: callbacks.py defines no look, received "callbacks.py:look"'),
     # What is named beside the file.
     swap("model.py:build", "model.py:biuld", ":8: spec.training.model: model.py defines no biuld, received \"model.py:biuld\", did you mean 'model.py:build'?"),
     swap("model.py:build", "models.py:build", ":8: spec.training.model: no file models.py beside the experiment file, received \"models.py:build\", did you mean 'model.py:build'?"),

@@ -277,6 +277,23 @@ TYPES: dict[str, tuple[Callable[[object], bool], ...]] = {
     f"{CALLBACKS}.best_models.*.keep": (integer,),
     f"{CALLBACKS}.best_models.*.weights_only": (flag,),
     f"{CALLBACKS}.tensorboard": (mapping, flag, nothing),
+    f"{CALLBACKS}.batch_size_changes": (mapping, flag, nothing),
+    f"{CALLBACKS}.batch_size_changes.schedule": (sequence,),
+    f"{CALLBACKS}.batch_size_changes.schedule.*": (mapping,),
+    f"{CALLBACKS}.batch_size_changes.schedule.*.epoch": (integer,),
+    f"{CALLBACKS}.batch_size_changes.schedule.*.size": (integer,),
+    f"{CALLBACKS}.batch_size_changes.on_plateau": (mapping, nothing),
+    **{
+        f"{CALLBACKS}.batch_size_changes.on_plateau.{key}": (integer,)
+        for key in ("max_size", "factor", "patience", "cooldown")
+    },
+    f"{CALLBACKS}.batch_size_changes.on_plateau.min_delta": (number,),
+    f"{CALLBACKS}.batch_size_changes.scale_learning_rate": (words,),
+    f"{CALLBACKS}.batch_inspection": (mapping, flag, nothing),
+    f"{CALLBACKS}.batch_inspection.every": (integer,),
+    f"{CALLBACKS}.batch_inspection.modes": (sequence,),
+    f"{CALLBACKS}.batch_inspection.modes.*": (words,),
+    f"{CALLBACKS}.batch_inspection.call": (words, nothing),
     f"{CALLBACKS}.tensorboard.histogram_freq": (integer,),
     f"{CALLBACKS}.tensorboard.write_graph": (flag,),
     f"{CALLBACKS}.tensorboard.update_freq": (integer, words),
@@ -294,7 +311,12 @@ TYPES: dict[str, tuple[Callable[[object], bool], ...]] = {
     f"{CALLBACKS}.reduce_lr_on_plateau.min_lr": (number,),
     **{
         f"{CALLBACKS}.{callback}.{key}": (words,)
-        for callback in ("early_stopping", "reduce_lr_on_plateau", "best_models.*")
+        for callback in (
+            "early_stopping",
+            "reduce_lr_on_plateau",
+            "best_models.*",
+            "batch_size_changes.on_plateau",
+        )
         for key in ("monitor", "mode")
     },
 }
@@ -483,7 +505,14 @@ def test_the_table_of_types_knows_every_key_of_the_schema() -> None:
 @pytest.mark.parametrize("callbacks", ["true", "false", "null", "{}"])
 def test_what_is_friendly_in_a_file_is_known_to_the_schema(folder: Path, callbacks: str) -> None:
     whole = (DIGITS / "experiment.yaml").read_text()
-    names = ["early_stopping", "reduce_lr_on_plateau", "best_models", "csv_log", "tensorboard"]
+    names = [
+        "early_stopping",
+        "reduce_lr_on_plateau",
+        "best_models",
+        "csv_log",
+        "tensorboard",
+        "batch_inspection",
+    ]
     block = "".join(f"    {name}: {callbacks}\n" for name in names)
     (folder / "experiment.yaml").write_text(whole[: whole.index("    early_stopping")] + block)
     load_experiment(folder)

@@ -1,7 +1,10 @@
 """The callback stack: one Keras callback per file, each of them event -> policy -> storage."""
 
+from trainer.callbacks.batch_inspection import BatchInspection
+from trainer.callbacks.batch_log import BatchLog
+from trainer.callbacks.batch_size import BatchSizeOnPlateau, BatchSizeSchedule
 from trainer.callbacks.best_models import BestModels
-from trainer.callbacks.build import build_callbacks
+from trainer.callbacks.build import build_callbacks, callbacks_by_kind
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
 from trainer.callbacks.metrics_exporter import MetricsExporter
@@ -9,6 +12,10 @@ from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.tensorboard_log import TensorBoardLog
 
 __all__ = [
+    "BatchInspection",
+    "BatchLog",
+    "BatchSizeOnPlateau",
+    "BatchSizeSchedule",
     "BestModels",
     "CSVLog",
     "EarlyStopping",
@@ -16,4 +23,5 @@ __all__ = [
     "ReduceLROnPlateau",
     "TensorBoardLog",
     "build_callbacks",
+    "callbacks_by_kind",
 ]

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from trainer import user_code
+from trainer.callbacks.batch_inspection import BatchInspection
+from trainer.callbacks.batch_log import BatchLog
+from trainer.callbacks.batch_size import BatchSizeOnPlateau, BatchSizeSchedule
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from trainer.contract.training import CallbacksSpec
 
 Callbacks = list[keras.callbacks.Callback]
+Load = Callable[[str], Callable[..., Any]]
 
 
 def build_callbacks(
@@ -28,14 +33,29 @@ def build_callbacks(
     run: RunDirectory,
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
+    load: Load = user_code.load_installed,
 ) -> Callbacks:
-    """The callbacks that `spec` asks for, in their order; they share one writer and one copy of the weights.
+    """The callbacks of `callbacks_by_kind`, without their kinds."""
+    return [callback for _, callback in callbacks_by_kind(spec, run, custom, has_validation, load)]
+
+
+def callbacks_by_kind(
+    spec: "CallbacksSpec",
+    run: RunDirectory,
+    custom: Sequence[keras.callbacks.Callback] = (),
+    has_validation: bool = True,
+    load: Load = user_code.load_installed,
+) -> list[tuple[CallbackKind, keras.callbacks.Callback]]:
+    """The callbacks that `spec` asks for and the kind of each, in their order.
+
+    They share one writer and one copy of the weights.
 
     Args:
         spec: The `callbacks` of the experiment file.
         run: Where they write.
         custom: The user's own, made already.
         has_validation: Whether epochs give `val_` metrics; if not, a monitor left at its default is `loss`.
+        load: Finds a function of the user's by its reference.
     """
     writer, snapshots = BackgroundWriter(), Snapshots()
 
@@ -68,13 +88,39 @@ def build_callbacks(
 
     builders: dict[CallbackKind, Callable[[], Callbacks]] = {
         CallbackKind.CUSTOM: lambda: list(custom),
+        CallbackKind.BATCH_INSPECTION: lambda: _batch_inspection(spec, run, load, writer),
+        CallbackKind.BATCH_SIZE_CHANGES: lambda: _batch_size_changes(spec, has_validation),
         CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
         CallbackKind.EARLY_STOPPING: early_stopping,
         CallbackKind.BEST_MODELS: best_models,
         CallbackKind.CSV_LOG: csv_log,
         CallbackKind.TENSORBOARD: tensorboard,
     }
-    return [callback for position in CALLBACK_ORDER for callback in builders[position.kind]()]
+    kinds = [position.kind for position in CALLBACK_ORDER]
+    return [(kind, callback) for kind in kinds for callback in builders[kind]()]
+
+
+def _batch_inspection(
+    spec: "CallbacksSpec", run: RunDirectory, load: Load, writer: BackgroundWriter
+) -> Callbacks:
+    inspection = spec.batch_inspection
+    if inspection is None:
+        return []
+    log = BatchLog(run.batches, writer=writer)
+    call = None if inspection.call is None else load(inspection.call)
+    return [BatchInspection(inspection.every, inspection.modes, call=call, log=log), log]
+
+
+def _batch_size_changes(spec: "CallbacksSpec", has_validation: bool) -> Callbacks:
+    changes = spec.batch_size_changes
+    if changes is None:
+        return []
+    rule = changes.scale_learning_rate
+    if changes.on_plateau is None:
+        sizes = {change.epoch: change.size for change in changes.schedule}
+        return [BatchSizeSchedule(sizes, scale_learning_rate=rule)]
+    options = _options(changes.on_plateau, has_validation)
+    return [BatchSizeOnPlateau(**options, scale_learning_rate=rule)]
 
 
 def _options(section: "BaseModel", has_validation: bool) -> dict[str, Any]:

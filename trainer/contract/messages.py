@@ -55,6 +55,7 @@ class Assignment:
         resume: Whether to go on from the newest checkpoint, if there is one.
         digest: Of experiment and code; every checkpoint carries it.
         threads: Threads of one operation; 0 divides this machine's CPUs among the workers.
+        dry: Whether the callbacks are watched, for the launcher to judge them.
     """
 
     folder: str
@@ -68,6 +69,7 @@ class Assignment:
     resume: bool = False
     digest: str = ""
     threads: int = 0
+    dry: bool = False
 
 
 class Action(StrEnum):
@@ -390,6 +392,7 @@ class Supervise:
         metrics: Whether metrics are exported.
         metrics_port: Where, outside of a pod; None for nowhere.
         linger: Seconds that worker 0 waits after the run's end for its metrics to be read once more.
+        dry: Whether it is a dry run: callbacks are watched, for the launcher to judge them.
     """
 
     folder: str
@@ -414,6 +417,7 @@ class Supervise:
     metrics: bool = True
     metrics_port: int | None = None
     linger: float = 0.0
+    dry: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,19 @@ class RunDirectory:
         return self._join("events.jsonl")
 
     @property
+    def dry_run(self) -> str:
+        """What a dry run has seen of the callbacks, as JSON."""
+        return self._join("dry-run.json")
+
+    @property
     def csv(self) -> str:
         """One row per epoch."""
         return self._join("logs/training.csv")
+
+    @property
+    def batches(self) -> str:
+        """What was seen of batches, a JSON object per line."""
+        return self._join("logs/batches.jsonl")
 
     @property
     def tensorboard(self) -> str:

@@ -47,6 +47,11 @@ def _switch(default: Callable[[], object]) -> Callable[[object], object]:
     return read
 
 
+def _may_be_off(value: object) -> object:
+    """Reads false as null, for a callback that has no defaults."""
+    return None if value is False else value
+
+
 def _flag(value: object) -> object:
     """Reads `{}` as true and null as false, as for the other callbacks."""
     if value == {}:
@@ -188,6 +193,60 @@ class TensorBoard(FrozenModel):
     """Steps between scalars within an epoch, or `epoch` for epochs only."""
 
 
+class BatchSizeChange(FrozenModel):
+    """From one epoch on, another global batch size."""
+
+    epoch: Count
+    """The first epoch, counted from 0, that it holds for."""
+    size: Count
+    """Rows in one step over all workers."""
+
+
+class BatchSizeOnPlateau(FrozenModel):
+    """Lets the global batch grow when the monitored value no longer improves."""
+
+    monitor: Monitor = "val_loss"
+    """The metric that is watched."""
+    max_size: Count
+    """No larger global batch is asked for."""
+    factor: Annotated[int, Field(ge=2, le=1000)] = 2
+    """What the global batch size is multiplied by."""
+    patience: CountOrZero = 4
+    """Epochs without improvement before it grows."""
+    mode: Mode = "auto"
+    """Whether lower or higher is better; `auto` tells by the metric."""
+    min_delta: NumberFromZero = 1e-4
+    """The smallest change that counts as an improvement."""
+    cooldown: CountOrZero = 0
+    """Epochs to wait after a growth before watching again."""
+
+
+class BatchSizeChanges(FrozenModel):
+    """Changes the global batch size between epochs: by a schedule, or on a plateau."""
+
+    schedule: Annotated[tuple[BatchSizeChange, ...], BeforeValidator(sequence)] = ()
+    """Sizes by the epochs that they begin with, in ascending order."""
+    on_plateau: BatchSizeOnPlateau | None = None
+    """The other way: it grows when a metric no longer improves."""
+    scale_learning_rate: Literal["none", "linear", "sqrt"] = "none"
+    """How the learning rate follows the size: not at all, in proportion, or with its square root."""
+
+
+class BatchInspection(FrozenModel):
+    """Looks at every N-th batch: shapes, types, ranges, and the share that is not finite."""
+
+    every: Count = 100
+    """Batches from one that is looked at to the next."""
+    modes: Annotated[tuple[Literal["train", "test", "predict"], ...], BeforeValidator(sequence)] = (
+        "train",
+        "test",
+        "predict",
+    )
+    """Which batches: those of training, of validation, of predictions."""
+    call: Reference | None = None
+    """A function of yours that is called with each batch, on every worker."""
+
+
 class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
@@ -218,6 +277,16 @@ class CallbacksSpec(FrozenModel):
         BeforeValidator(_switch(TensorBoard), json_schema_input_type=TensorBoard | bool | None),
     ] = TensorBoard()
     """Logs for TensorBoard; on when left out."""
+    batch_size_changes: Annotated[
+        BatchSizeChanges | None,
+        BeforeValidator(_may_be_off, json_schema_input_type=BatchSizeChanges | Literal[False] | None),
+    ] = None
+    """Changes the global batch size during training; off when left out."""
+    batch_inspection: Annotated[
+        BatchInspection | None,
+        BeforeValidator(_switch(BatchInspection), json_schema_input_type=BatchInspection | bool | None),
+    ] = None
+    """What every N-th batch looks like, to logs/batches.jsonl; off when left out."""
     custom: Annotated[
         tuple[Reference, ...],
         BeforeValidator(sequence, json_schema_input_type=list[Reference] | Literal[False] | None),
@@ -243,6 +312,7 @@ def cross_field_problems(spec: object) -> list[Problem]:
         problems += _batch_problems(training.get("global_batch_size"), workers)
     if isinstance(callbacks, Mapping):
         problems += _monitor_problems(callbacks.get("best_models"))
+        problems += _batch_size_problems(callbacks.get("batch_size_changes"), workers)
     return problems + launch_problems(spec)
 
 
@@ -253,6 +323,29 @@ def _batch_problems(batch: object, workers: object) -> list[Problem]:
     wrong = f"not divisible by the {workers} workers"
     expected = f"a multiple of {workers} (later also of the number of all their devices)"
     return [(("training", "global_batch_size"), wrong, expected)]
+
+
+def _batch_size_problems(changes: object, workers: object) -> list[Problem]:
+    if not isinstance(changes, Mapping):
+        return []
+    path: KeyPath = ("callbacks", "batch_size_changes")
+    schedule, on_plateau = changes.get("schedule") or (), changes.get("on_plateau")
+    if bool(schedule) == (on_plateau is not None):
+        which = "neither schedule nor on_plateau" if not schedule else "both schedule and on_plateau"
+        return [(path, which, "one of the two")]
+    problems: list[Problem] = []
+    before = 0
+    for index, entry in enumerate(schedule if isinstance(schedule, list | tuple) else ()):
+        epoch, size = (entry.get(key) if isinstance(entry, Mapping) else None for key in ("epoch", "size"))
+        here: KeyPath = (*path, "schedule", index)
+        if type(epoch) is int and epoch >= 1:
+            if epoch <= before:
+                problems.append(((*here, "epoch"), "not behind the entry before", "ascending epochs"))
+            before = epoch
+        if type(size) is int and type(workers) is int and size >= 1 <= workers and size % workers:
+            wrong = f"not divisible by the {workers} workers"
+            problems.append(((*here, "size"), wrong, f"a multiple of {workers}"))
+    return problems
 
 
 def _monitor_problems(best_models: object) -> list[Problem]:

@@ -3,12 +3,13 @@
 import inspect
 import logging
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 import tensorflow as tf
 
 from trainer.data.batches import weighted
-from trainer.data.source import Sharing, Step, Structure, free_batch
+from trainer.data.source import Sharing, Step, Structure, free_batch, require_divisible
 from trainer.distribution import Topology, gather_objects
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,23 @@ class FactorySource:
         self._rows, self._steps = self._plan(self._counts)
         batched = first.batch(self._batch)
         self.structure = Structure(tf.nest.map_structure(free_batch, self._weighted(batched).element_spec))
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a global batch."""
+        return self._batch * self._topology.workers
+
+    def resized(self, batch_size: int) -> "FactorySource":
+        """The same rows, in the same order, in global batches of another size; no collective.
+
+        Raises:
+            ValueError: It cannot be divided among the replicas.
+        """
+        require_divisible(batch_size, self._topology.replicas, equal=True)
+        other = copy(self)
+        other._batch = batch_size // self._topology.workers
+        other._rows, other._steps = other._plan(self._counts)
+        return other
 
     @property
     def steps_per_pass(self) -> int | None:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data.order import rows_at
-from trainer.data.source import Leaves, Sharing, Step, Structure, batch_spec
+from trainer.data.source import Leaves, Sharing, Step, Structure, batch_spec, require_divisible
 
 # Steps are cut out of chunks: gathering many rows at once keeps Python out of the way of the step.
 _CHUNK_BYTES = 4 << 20
@@ -122,6 +122,20 @@ class RowSource:
             raise ValueError(
                 f"{total} rows are too few: each of {sharing.replicas} replicas needs one at least"
             )
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a global batch."""
+        return self._batch
+
+    def resized(self, batch_size: int) -> "RowSource":
+        """The same rows, in the same order, in global batches of another size.
+
+        Raises:
+            ValueError: It cannot be divided among the replicas.
+        """
+        require_divisible(batch_size, self._sharing.replicas, equal=self._sharing.equal)
+        return RowSource(self._rows, batch_size, self._sharing, self._seed, self._shuffle)
 
     @property
     def steps_per_pass(self) -> int:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import tensorflow as tf
@@ -103,6 +103,35 @@ class Structure:
         """The structure with a `keras.KerasTensor` at each leaf."""
         return tf.nest.map_structure(
             lambda spec: None if spec is None else keras.KerasTensor(spec.shape, spec.dtype.name), self.nest
+        )
+
+
+@runtime_checkable
+class Resizable(Source, Protocol):
+    """A source that cuts its batches out of rows itself, and can cut others."""
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a global batch."""
+
+    def resized(self, batch_size: int) -> "Resizable":
+        """The same rows, in the same order, in global batches of another size.
+
+        Raises:
+            ValueError: It cannot be divided among the replicas.
+        """
+
+
+def require_divisible(batch_size: int, replicas: int, *, equal: bool) -> None:
+    """Checks that every replica can get the same number of rows of a batch, where it has to.
+
+    Raises:
+        ValueError: It cannot; names the nearest size that works.
+    """
+    if equal and batch_size % replicas:
+        raise ValueError(
+            f"the global batch of {batch_size} rows cannot be divided among {replicas} replicas; nearest "
+            f"that can: {max(1, batch_size // replicas) * replicas}"
         )
 
 

@@ -110,6 +110,7 @@ class WorkerProcesses:
             resume=True,
             digest=plan.digest,
             threads=plan.threads,
+            dry=plan.dry,
         )
         self._assign(self._assignment)
 

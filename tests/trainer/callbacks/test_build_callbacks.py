@@ -1,7 +1,13 @@
+import math
+
 import keras
 import pytest
 
 from trainer.callbacks import (
+    BatchInspection,
+    BatchLog,
+    BatchSizeOnPlateau,
+    BatchSizeSchedule,
     BestModels,
     CSVLog,
     EarlyStopping,
@@ -12,10 +18,14 @@ from trainer.callbacks import (
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import CallbacksSpec
+from trainer.user_code import UserCodeError
 
+OFF = {"early_stopping": False, "best_models": False, "csv_log": False, "tensorboard": None}
 RUN = RunDirectory("memory://run")
 CLASSES = {
     CallbackKind.CUSTOM: keras.callbacks.LambdaCallback,
+    CallbackKind.BATCH_INSPECTION: BatchInspection,
+    CallbackKind.BATCH_SIZE_CHANGES: BatchSizeSchedule,
     CallbackKind.REDUCE_LR_ON_PLATEAU: ReduceLROnPlateau,
     CallbackKind.EARLY_STOPPING: EarlyStopping,
     CallbackKind.BEST_MODELS: BestModels,
@@ -29,13 +39,17 @@ def build(has_validation=True, custom=(), **spec):
 
 
 def test_the_order_is_that_of_the_contract():
-    built = build(reduce_lr_on_plateau=True, custom=[keras.callbacks.LambdaCallback()])
-    assert [type(callback) for callback in built] == [CLASSES[position.kind] for position in CALLBACK_ORDER]
+    sizes = {"schedule": [{"epoch": 2, "size": 8}]}
+    on = {"reduce_lr_on_plateau": True, "batch_inspection": True, "batch_size_changes": sizes}
+    built = build(**on, custom=[keras.callbacks.LambdaCallback()])
+    classes = [CLASSES[position.kind] for position in CALLBACK_ORDER]
+    # What an inspection sees is written by a callback of its own, behind it.
+    classes.insert(classes.index(BatchInspection) + 1, BatchLog)
+    assert [type(callback) for callback in built] == classes
 
 
 def test_each_can_be_switched_off():
-    spec = {"early_stopping": False, "best_models": False, "csv_log": False, "tensorboard": None}
-    assert build(**spec) == []
+    assert build(**OFF) == []
 
 
 def test_options_reach_the_callbacks():
@@ -89,3 +103,29 @@ def test_all_share_one_copy_of_the_weights_and_one_writer():
     built = build()
     assert len({id(c._snapshots) for c in built if hasattr(c, "_snapshots")}) == 1
     assert len({id(c._writer) for c in built if hasattr(c, "_writer")}) == 1
+
+
+def test_what_is_inspected_and_by_whom():
+    inspection, log = build(**OFF, batch_inspection={"every": 7, "modes": ["test"], "call": "math:hypot"})
+    assert (inspection.every, inspection.modes, inspection._call) == (7, ("test",), math.hypot)
+    assert log.url == "memory://run/logs/batches.jsonl"
+    with pytest.raises(UserCodeError, match="no experiment's folder"):
+        build(batch_inspection={"call": "own.py:look"})
+
+
+def test_how_the_batch_size_changes():
+    [schedule] = build(
+        **OFF,
+        batch_size_changes={
+            "schedule": [{"epoch": 2, "size": 8}, {"epoch": 5, "size": 16}],
+            "scale_learning_rate": "linear",
+        },
+    )
+    assert isinstance(schedule, BatchSizeSchedule)
+    assert (schedule.schedule, schedule._rule) == ({2: 8, 5: 16}, "linear")
+    [growing] = build(
+        False, **OFF, batch_size_changes={"on_plateau": {"max_size": 64, "factor": 4, "cooldown": 1}}
+    )
+    assert isinstance(growing, BatchSizeOnPlateau)
+    assert (growing.monitor, growing.max_size, growing.factor, growing.cooldown) == ("loss", 64, 4, 1)
+    assert build(**OFF, batch_size_changes=False) == []

@@ -1,10 +1,21 @@
-from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
+import pytest
+
+from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind, placed
 from trainer.contract.training import CallbacksSpec
+
+ON = {
+    "batch_inspection": True,
+    "batch_size_changes": {"schedule": [{"epoch": 2, "size": 8}]},
+    "custom": ["own.py:make", "own.py:more"],
+    "reduce_lr_on_plateau": True,
+}
+OFF = {"early_stopping": False, "best_models": None, "csv_log": False, "tensorboard": False}
 
 
 def test_every_kind_stands_in_the_order_once_with_a_reason():
     assert sorted(position.kind for position in CALLBACK_ORDER) == sorted(CallbackKind)
-    assert all(position.reason for position in CALLBACK_ORDER)
+    for position in CALLBACK_ORDER:
+        assert all((position.reason, position.reads, position.changes, position.state)), position.kind
 
 
 def test_decisions_come_before_what_is_written():
@@ -20,3 +31,39 @@ def test_decisions_come_before_what_is_written():
 
 def test_the_kinds_are_the_keys_of_the_experiment_file():
     assert set(CallbackKind) == set(CallbacksSpec.model_fields)
+
+
+def test_what_an_experiment_has_is_placed_in_that_order():
+    spec = CallbacksSpec.model_validate({**ON, "best_models": [{"monitor": "val_mae"}, {}]})
+    found = placed(spec)
+    assert [each.number for each in found] == list(range(1, 11))
+    assert [each.key for each in found] == [
+        "custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau", "batch_size_changes",
+        "early_stopping", "best_models.0", "best_models.1", "csv_log", "tensorboard",
+    ]  # fmt: skip
+    assert found[1].options == {"reference": "own.py:more"}
+    assert found[6].reads == "val_mae, the weights"
+    assert found[6].files(validated=False) == ["best/val_mae/*"]
+    board = found[-1]
+    assert len(board.files(validated=True)) == len(board.files(validated=False)) + 1
+
+
+@pytest.mark.parametrize("spec", [{**ON, **OFF}, OFF])
+def test_what_is_off_has_no_place(spec):
+    switched_on = placed(CallbacksSpec.model_validate(spec))
+    kinds = [each.position.kind.value for each in switched_on]
+    assert kinds == [
+        position.kind.value
+        for position in CALLBACK_ORDER
+        for _ in ((1, 2) if position.kind is CallbackKind.CUSTOM else (1,))
+        if position.kind.value in spec and position.kind.value not in OFF
+    ]
+
+
+@pytest.mark.parametrize("kind", CallbackKind)
+def test_every_template_can_be_filled(kind):
+    spec = CallbacksSpec.model_validate({**ON, "best_models": True, "tensorboard": True})
+    [first, *_] = [each for each in placed(spec) if each.position.kind is kind]
+    texts = [first.reads, first.changes, *first.files(validated=True)]
+    assert all(texts)
+    assert not any("{" in text for text in texts)

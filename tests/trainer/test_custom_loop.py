@@ -1,0 +1,176 @@
+"""Callbacks in a loop of one's own decide and write as they do in `fit`."""
+
+import csv
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer import callbacks_for, fit
+from trainer.callbacks import BatchInspection, CSVLog, EarlyStopping, ReduceLROnPlateau
+
+RNG = np.random.default_rng(4)
+X = RNG.normal(size=(48, 3)).astype("float32")
+Y = RNG.normal(size=(48, 1)).astype("float32")
+TRAIN, VALIDATION = (X[:32], Y[:32]), (X[32:], Y[32:])
+EXAMPLE = Path(__file__).parents[2] / "docs" / "callbacks" / "custom-loops.md"
+
+pytestmark = pytest.mark.usefixtures("fresh_keras")
+
+
+def network():
+    keras.utils.set_random_seed(3)
+    return keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(1)]
+    )
+
+
+def stack(folder):
+    return [
+        ReduceLROnPlateau("val_loss", factor=0.5, patience=1, min_delta=0.01),
+        EarlyStopping("val_loss", patience=3, min_delta=0.01, restore_best_weights=True),
+        CSVLog(str(folder / "training.csv"), expects_validation=True),
+    ]
+
+
+def drive(model, optimizer, callbacks, epochs=30, start=0):
+    """A GradientTape loop in batches of 8, whose epoch's metrics are those of `fit`."""
+    loss_of = keras.losses.MeanSquaredError()
+    for epoch in range(start, epochs):
+        callbacks.on_epoch_begin(epoch)
+        mean = keras.metrics.Mean()
+        for batch, first in enumerate(range(0, 32, 8)):
+            x, y = (part[first : first + 8] for part in TRAIN)
+            callbacks.on_train_batch_begin(batch)
+            with tf.GradientTape() as tape:
+                loss = loss_of(y, model(x, training=True))
+            gradients = tape.gradient(loss, model.trainable_weights)
+            optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
+            mean.update_state(loss)
+            callbacks.inspect("train", batch, x=x, y=y)
+            callbacks.on_train_batch_end(batch, {"loss": loss})
+        val_loss = loss_of(VALIDATION[1], model(VALIDATION[0], training=False))
+        callbacks.on_epoch_end(epoch, {"loss": mean.result(), "val_loss": val_loss})
+        if callbacks.stop_training:
+            return
+
+
+def rows(file):
+    with file.open() as opened:
+        return [
+            {k: float(v) for k, v in row.items() if not k.endswith("_seconds")}
+            for row in csv.DictReader(opened)
+        ]
+
+
+def test_the_same_decisions_files_and_weights_as_in_fit(tmp_path):
+    fitted = network()
+    fitted.compile(keras.optimizers.SGD(0.3), "mse")
+    (tmp_path / "fit").mkdir()
+    history = fit(
+        fitted, *TRAIN, batch_size=8, epochs=30, shuffle=False, validation_data=VALIDATION,
+        validation_batch_size=16, callbacks=stack(tmp_path / "fit"), verbose=0,
+    )  # fmt: skip
+    assert 4 < len(history.epoch) < 30, "the stopper should have had something to do"
+    assert len(set(history.history["learning_rate"])) > 1, "and the reducer, too"
+
+    driven, optimizer = network(), keras.optimizers.SGD(0.3)
+    (tmp_path / "own").mkdir()
+    with callbacks_for(driven, stack(tmp_path / "own"), epochs=30, steps=4, optimizer=optimizer) as callbacks:
+        drive(driven, optimizer, callbacks)
+    assert callbacks.history.epoch == history.epoch
+    assert driven.history is callbacks.history
+    ours, theirs = rows(tmp_path / "own" / "training.csv"), rows(tmp_path / "fit" / "training.csv")
+    assert [row.keys() for row in ours] == [row.keys() for row in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    for one, other in zip(driven.get_weights(), fitted.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_mapping_is_read_as_in_the_experiment_file(tmp_path):
+    model, optimizer = network(), keras.optimizers.SGD(0.1)
+    spec = {"reduce_lr_on_plateau": True, "batch_inspection": {"every": 2}, "best_models": [{"keep": 2}]}
+    with callbacks_for(model, spec, directory=str(tmp_path), epochs=2, optimizer=optimizer) as callbacks:
+        drive(model, optimizer, callbacks, epochs=2)
+    assert len(rows(tmp_path / "logs" / "training.csv")) == 2
+    assert list((tmp_path / "best" / "val_loss").glob("*.keras"))
+    assert list((tmp_path / "logs" / "tensorboard" / "train").iterdir())
+    lines = (tmp_path / "logs" / "batches.jsonl").read_text().splitlines()
+    assert [(json.loads(line)["epoch"], json.loads(line)["batch"]) for line in lines] == [
+        (0, 0),
+        (0, 2),
+        (1, 0),
+        (1, 2),
+    ]
+
+
+def test_without_a_folder_those_that_write_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, optimizer = network(), keras.optimizers.SGD(0.1)
+    with callbacks_for(model, optimizer=optimizer) as callbacks:
+        drive(model, optimizer, callbacks, epochs=1)
+    assert list(tmp_path.iterdir()) == []
+    assert [type(each).__name__ for each in callbacks._callbacks] == ["EarlyStopping", "History"]
+
+
+def test_it_goes_on_from_its_state(tmp_path):
+    def trained(folder, interrupted):
+        folder.mkdir()
+        model, optimizer = network(), keras.optimizers.SGD(0.3)
+        callbacks = callbacks_for(model, stack(folder), epochs=30, optimizer=optimizer)
+        if interrupted:
+            drive(model, optimizer, callbacks, epochs=4)
+            kept = callbacks.state()
+            json.dumps(kept["states"])
+            callbacks = callbacks_for(model, stack(folder), epochs=30, optimizer=optimizer)
+            assert callbacks.restore(kept) == []
+        with callbacks:
+            drive(model, optimizer, callbacks, start=4 if interrupted else 0)
+        return rows(folder / "training.csv"), callbacks.history.epoch
+
+    assert trained(tmp_path / "whole", False) == trained(tmp_path / "cut", True)
+
+
+def test_an_exception_of_the_loop_ends_no_training(tmp_path):
+    class Ends(keras.callbacks.Callback):
+        ended = False
+
+        def on_train_end(self, logs=None):
+            self.ended = True
+
+    ends = Ends()
+    with pytest.raises(ZeroDivisionError), callbacks_for(network(), [ends]):
+        raise ZeroDivisionError
+    assert not ends.ended
+
+
+def test_batch_hooks_wait_for_the_device_only_where_there_are_some():
+    class Watches(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.seen.append((batch, logs))
+
+    class NoNumber:
+        def __float__(self):
+            raise AssertionError("nobody asked for it")
+
+    callbacks_for(network(), [BatchInspection()]).on_train_batch_end(0, {"loss": NoNumber()})
+    watches = Watches()
+    callbacks_for(network(), [watches]).on_train_batch_end(3, {"loss": tf.constant(0.5)})
+    assert watches.seen == [(3, {"loss": 0.5})]
+
+
+def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [code] = [block.partition("```")[0] for block in EXAMPLE.read_text().split("```python\n")[1:]]
+    made = {}
+    exec(compile(code, str(EXAMPLE), "exec"), made)
+    assert len(made["callbacks"].history.epoch) == 5
+    assert len(rows(tmp_path / "runs" / "mine" / "logs" / "training.csv")) == 5

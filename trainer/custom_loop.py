@@ -1,0 +1,176 @@
+"""Callbacks for a training loop of one's own: started, and driven by it as `fit` drives them."""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import keras
+import numpy as np
+
+from trainer.callbacks import build_callbacks
+from trainer.checkpoint.callback_states import callback_states, restore_callbacks
+from trainer.contract.callback_order import placed
+from trainer.contract.run_directory import RunDirectory
+from trainer.contract.training import CallbacksSpec
+from trainer.distribution import Topology, any_worker, gather_objects
+from trainer.hooks import Hooks
+from trainer.step import python_values
+
+Logs = Mapping[str, Any]
+
+
+def callbacks_for(
+    model: keras.Model,
+    callbacks: Mapping[str, Any] | Sequence[keras.callbacks.Callback] | None = None,
+    *,
+    directory: str | None = None,
+    epochs: int = 1,
+    steps: int | None = None,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    has_validation: bool = True,
+) -> "StartedCallbacks":
+    """The callbacks of a custom loop, after `on_train_begin`; on several workers, all of them call it.
+
+    Args:
+        model: What the loop trains. One that is not compiled is compiled with `optimizer`, and with no loss.
+        callbacks: Keras callbacks, in the order in which they shall be called; or a mapping as `callbacks` of
+            the experiment file, in the order of `perdure callbacks`. Left out: that mapping's defaults.
+        directory: Where those of a mapping write, as in a run directory; without it, they are left out.
+        epochs: How many the loop will train at most; for the callbacks' `params`.
+        steps: Steps of an epoch, if known; for the same.
+        optimizer: What the loop updates the model with, for callbacks that set the learning rate.
+        has_validation: Whether `on_epoch_end` will be given `val_` metrics.
+
+    Raises:
+        ValueError: The mapping is wrong, or a callback cannot work with this model.
+    """
+    if not model.compiled and optimizer is not None:
+        model.compile(optimizer=optimizer)
+    if callbacks is None or isinstance(callbacks, Mapping):
+        callbacks = _from_mapping(callbacks or {}, directory, has_validation)
+    return StartedCallbacks(model, callbacks, {"verbose": 0, "epochs": epochs, "steps": steps})
+
+
+class StartedCallbacks:
+    """Callbacks between `on_train_begin` and `on_train_end`, with the hooks of Keras's `CallbackList`.
+
+    Use it as a context manager, which ends the training where no exception does. Hooks get Python numbers.
+    Those of an epoch's end are given the mean of the logs over all workers: all decide alike. Hooks of
+    batches are given the worker's own logs, and are called only where a callback has them, since that waits
+    for the device.
+
+    Attributes:
+        history: Everything that epochs gave, as `fit` returns it.
+    """
+
+    def __init__(self, model: keras.Model, callbacks: Sequence[Any], params: dict[str, Any]) -> None:
+        """Starts them; see `callbacks_for`."""
+        self._model = model
+        self._strategy = model.distribute_strategy
+        topology = Topology.of(self._strategy)
+        self._workers, self._is_chief = topology.workers, topology.is_chief
+        self.history = keras.callbacks.History()
+        self._callbacks = [*callbacks, self.history]
+        self._hooks = Hooks(self._callbacks, model, params, topology.is_chief)
+        self._wants = {mode: self._hooks.has_batch_hooks(mode) for mode in ("train", "test")}
+        model.history = self.history
+        model.stop_training = False
+        self._hooks.call("on_train_begin", {})
+
+    def __enter__(self) -> Self:
+        """Itself: it is started already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the training, unless an exception did."""
+        if kind is None:
+            self.on_train_end()
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether a callback, of any worker, has ended training at the last epoch's end."""
+        return bool(self._model.stop_training)
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """To be called before the first batch of an epoch, counted from 0."""
+        self._hooks.call("on_epoch_begin", epoch, {})
+
+    def on_train_batch_begin(self, batch: int) -> None:
+        """To be called before a step, counted from 0 within its epoch."""
+        self._hooks.batch("on_train_batch_begin", batch, {})
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """To be called after a step, with its metrics."""
+        self._batch_end("train", batch, logs)
+
+    def on_test_begin(self) -> None:
+        """To be called before a validation."""
+        self._hooks.call("on_test_begin", {})
+
+    def on_test_batch_begin(self, batch: int) -> None:
+        """To be called before a step of the validation."""
+        self._hooks.batch("on_test_batch_begin", batch, {})
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """To be called after a step of the validation."""
+        self._batch_end("test", batch, logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """To be called after a validation, with its metrics, without `val_`; a collective."""
+        self._hooks.call("on_test_end", self._global(logs))
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """To be called at the end of an epoch with all metrics, `val_` before validation's; a collective."""
+        self._hooks.call("on_epoch_end", epoch, self._global(logs))
+        self._model.stop_training = any_worker(self._strategy, bool(self._model.stop_training))
+
+    def on_train_end(self) -> None:
+        """To be called at the end; what is pending is written then."""
+        self._hooks.call("on_train_end", {})
+
+    def inspect(self, mode: str, batch: int, **parts: Any) -> None:
+        """Shows a batch to those that look at every N-th one, such as `BatchInspection`.
+
+        Args:
+            mode: `train`, `test` or `predict`.
+            batch: Its number, from 0.
+            parts: Nests of arrays by name: `x`, `y`, `sample_weight`, `outputs`.
+        """
+        self._hooks.inspect_parts(mode, batch, parts)
+
+    def state(self) -> dict[str, Any]:
+        """What the callbacks remember, for you to keep: JSON-able values, and arrays by name."""
+        states, arrays = callback_states(self._callbacks)
+        return {"states": states, "arrays": arrays}
+
+    def restore(self, state: Mapping[str, Any]) -> list[str]:
+        """Goes on from what `state` returned; tells, for people, what could not be restored."""
+        return restore_callbacks(self._callbacks, state["states"], state["arrays"], is_chief=self._is_chief)
+
+    def _batch_end(self, mode: str, batch: int, logs: Logs | None) -> None:
+        if self._wants[mode]:
+            self._hooks.batch(f"on_{mode}_batch_end", batch, python_values(logs))
+
+    def _global(self, logs: Logs | None) -> dict[str, Any]:
+        mine = python_values(logs)
+        if self._workers == 1:
+            return mine
+        every = gather_objects(self._strategy, mine)
+        return {name: float(np.mean([each[name] for each in every])) for name in mine}
+
+
+def _from_mapping(given: Mapping[str, Any], directory: str | None, has_validation: bool) -> list[Any]:
+    spec = CallbacksSpec.model_validate(dict(given))
+    if directory is None:
+        writing = {each.position.kind.value for each in placed(spec) if each.position.files}
+        spec = spec.model_copy(update={key: _off(getattr(spec, key)) for key in writing})
+    return build_callbacks(spec, RunDirectory(directory or ""), has_validation=has_validation)
+
+
+def _off(value: object) -> object:
+    """What stands in an experiment for a callback that is not there."""
+    if isinstance(value, tuple):
+        return ()
+    return False if isinstance(value, bool) else None
