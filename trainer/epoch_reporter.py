@@ -31,6 +31,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     ) -> None:
         super().__init__()
         self.examples = 0
+        self.epoch_seconds: list[float] = []
         self.training_seconds = 0.0
         self._send = send
         self._batch = global_batch_size
@@ -46,6 +47,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         return {
             "examples": self.examples,
             "training_seconds": self.training_seconds,
+            "epochs_seconds": list(self.epoch_seconds),
             "epoch_seconds": now - self._began,
             "trained": self._trained,
             "first_step": self._first_step,
@@ -56,6 +58,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """Goes on counting; the time between is left out."""
         self.examples = int(state["examples"])
         self.training_seconds = float(state["training_seconds"])
+        # Checkpoints of earlier versions have none.
+        self.epoch_seconds = [float(seconds) for seconds in state.get("epochs_seconds", ())]
         self._began = time.monotonic() - float(state["epoch_seconds"])
         self._trained = float(state["trained"])
         self._first_step = int(state["first_step"])
@@ -77,6 +81,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """Sends the epoch's metrics and speed."""
         seconds = time.monotonic() - self._began
         trained = self._trained or seconds
+        self.epoch_seconds.append(seconds)
         steps = self._step() - self._first_step
         examples = steps * self._batch
         if self._rows is not None:
@@ -104,28 +109,32 @@ class StopRecord:
 
     def __init__(self) -> None:
         self.stopped_by: str | None = None
+        self.reason = ""
 
 
 class StopObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Stands behind a callback and notes that training shall stop since then."""
 
-    def __init__(self, record: StopRecord, name: str) -> None:
+    def __init__(self, record: StopRecord, name: str, reason: Callable[[], str] = str) -> None:
         super().__init__()
         self._record = record
         self._name = name
+        self._reason = reason
 
     def state(self) -> dict[str, Any]:
-        """The name, if any."""
-        return {"stopped_by": self._record.stopped_by}
+        """The name, if any, and the reason."""
+        return {"stopped_by": self._record.stopped_by, "reason": self._record.reason}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes the name back."""
         self._record.stopped_by = self._record.stopped_by or state["stopped_by"]
+        self._record.reason = self._record.reason or state.get("reason", "")
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Notes the name, unless one stands there already."""
         if self.model.stop_training and self._record.stopped_by is None:
             self._record.stopped_by = self._name
+            self._record.reason = self._reason()
 
 
 def observed(callbacks: Sequence[Any], record: StopRecord, name_of: Callable[[Any], str]) -> list[Any]:
@@ -136,4 +145,9 @@ def observed(callbacks: Sequence[Any], record: StopRecord, name_of: Callable[[An
         record: Where the first that stops training is noted.
         name_of: Name of a callback as it shall stand in the record.
     """
-    return [each for callback in callbacks for each in (callback, StopObserver(record, name_of(callback)))]
+    return [each for callback in callbacks for each in (callback, _observer(callback, record, name_of))]
+
+
+def _observer(callback: Any, record: StopRecord, name_of: Callable[[Any], str]) -> StopObserver:
+    # A callback of ours, or of a user's, that knows why has an attribute `reason`.
+    return StopObserver(record, name_of(callback), lambda: str(getattr(callback, "reason", "") or ""))

@@ -1,6 +1,6 @@
 """Builds an experiment's callbacks in the order of `trainer.contract.callback_order`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -8,8 +8,10 @@ import keras
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.rate_schedule import RateSchedule
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.snapshot import Snapshots
+from trainer.callbacks.stopping import Stopping
 from trainer.callbacks.tensorboard_log import TensorBoardLog
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
 from trainer.contract.run_directory import RunDirectory
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
 
 Callbacks = list[keras.callbacks.Callback]
 
+_STOPPING = ("monitor", "mode", "restore_best_weights", "start_from_epoch", "max_gpu_hours")
+"""Keys of the experiment file's `stopping` that are options of the callback, too."""
+
 
 def build_callbacks(
     spec: "CallbacksSpec",
     run: RunDirectory,
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
+    budgets: Mapping[str, Any] | None = None,
 ) -> Callbacks:
     """The callbacks that `spec` asks for, in their order; they share one writer and one copy of the weights.
 
@@ -36,6 +42,7 @@ def build_callbacks(
         run: Where they write.
         custom: The user's own, made already.
         has_validation: Whether epochs give `val_` metrics; if not, a monitor left at its default is `loss`.
+        budgets: What `Stopping` has to know of the run to hold it to its budgets, as keyword arguments.
     """
     writer, snapshots = BackgroundWriter(), Snapshots()
 
@@ -68,13 +75,30 @@ def build_callbacks(
 
     builders: dict[CallbackKind, Callable[[], Callbacks]] = {
         CallbackKind.CUSTOM: lambda: list(custom),
+        CallbackKind.LEARNING_RATE: lambda: _rate_schedule(spec),
         CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
         CallbackKind.EARLY_STOPPING: early_stopping,
+        CallbackKind.STOPPING: lambda: _stopping(spec, has_validation, budgets or {}, snapshots),
         CallbackKind.BEST_MODELS: best_models,
         CallbackKind.CSV_LOG: csv_log,
         CallbackKind.TENSORBOARD: tensorboard,
     }
     return [callback for position in CALLBACK_ORDER for callback in builders[position.kind]()]
+
+
+def _rate_schedule(spec: "CallbacksSpec") -> Callbacks:
+    return [] if spec.learning_rate is None else [RateSchedule(**spec.learning_rate.model_dump())]
+
+
+def _stopping(
+    spec: "CallbacksSpec", has_validation: bool, budgets: Mapping[str, Any], snapshots: Snapshots
+) -> Callbacks:
+    section = spec.stopping
+    if section is None:
+        return []
+    options = {key: value for key, value in _options(section, has_validation).items() if key in _STOPPING}
+    condition, seconds = section.condition(), section.max_time
+    return [Stopping(condition, max_seconds=seconds, **options, **budgets, snapshots=snapshots)]
 
 
 def _options(section: "BaseModel", has_validation: bool) -> dict[str, Any]:

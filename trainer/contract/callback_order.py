@@ -8,8 +8,10 @@ class CallbackKind(StrEnum):
     """A kind of callback, named by its key in the experiment file's `callbacks`."""
 
     CUSTOM = "custom"
+    LEARNING_RATE = "learning_rate"
     REDUCE_LR_ON_PLATEAU = "reduce_lr_on_plateau"
     EARLY_STOPPING = "early_stopping"
+    STOPPING = "stopping"
     BEST_MODELS = "best_models"
     CSV_LOG = "csv_log"
     TENSORBOARD = "tensorboard"
@@ -35,12 +37,22 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         "decision and by every file of the same epoch",
     ),
     CallbackPosition(
+        CallbackKind.LEARNING_RATE,
+        "before the reducer, which lowers the rate that this one multiplies; it works within the step, and "
+        "does nothing when an epoch ends",
+    ),
+    CallbackPosition(
         CallbackKind.REDUCE_LR_ON_PLATEAU,
         "before stopping, and before the logs: it tells them the rate that the epoch was trained with",
     ),
     CallbackPosition(
         CallbackKind.EARLY_STOPPING,
         "after the reducer, before what is written: its decision is final when files are made",
+    ),
+    CallbackPosition(
+        CallbackKind.STOPPING,
+        "after early stopping, which is named where both would stop; its decision, too, is final when files "
+        "are made",
     ),
     CallbackPosition(
         CallbackKind.BEST_MODELS,

@@ -55,6 +55,7 @@ class Assignment:
         resume: Whether to go on from the newest checkpoint, if there is one.
         digest: Of experiment and code; every checkpoint carries it.
         threads: Threads of one operation; 0 divides this machine's CPUs among the workers.
+        earlier_seconds: How long all earlier attempts of the run were going.
     """
 
     folder: str
@@ -68,6 +69,7 @@ class Assignment:
     resume: bool = False
     digest: str = ""
     threads: int = 0
+    earlier_seconds: float = 0.0
 
 
 class Action(StrEnum):

@@ -94,7 +94,7 @@ class WorkerProcesses:
             self._standby.tell(Prepare(self._threads, self._standby.last_ticket.descriptor))
             self._have_imported_ahead()
 
-    def start(self, attempt: int, addresses: tuple[str, ...]) -> None:
+    def start(self, attempt: int, addresses: tuple[str, ...], earlier_seconds: float = 0.0) -> None:
         """Makes the standby the training process of an attempt; it may still have to import."""
         plan = self._plan
         self._assignment = Assignment(
@@ -109,6 +109,7 @@ class WorkerProcesses:
             resume=True,
             digest=plan.digest,
             threads=plan.threads,
+            earlier_seconds=earlier_seconds,
         )
         self._assign(self._assignment)
 
