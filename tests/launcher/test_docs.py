@@ -16,7 +16,8 @@ from launcher.preflight.ignoring import NOT_IGNORABLE
 from launcher.reasons import Reason
 from trainer.contract.callback_order import CALLBACK_ORDER
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.training import LARGEST_COUNT, experiment_json_schema
+from trainer.contract.fields import LARGEST_COUNT
+from trainer.contract.training import experiment_json_schema
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "experiment-file.md"

@@ -286,6 +286,19 @@ TYPES: dict[str, tuple[Callable[[object], bool], ...]] = {
     f"{CALLBACKS}.early_stopping.baseline": (number, nothing),
     f"{CALLBACKS}.early_stopping.restore_best_weights": (flag,),
     f"{CALLBACKS}.early_stopping.start_from_epoch": (integer,),
+    f"{CALLBACKS}.stopping": (mapping, flag, nothing),
+    f"{CALLBACKS}.stopping.when": (words, nothing),
+    **{f"{CALLBACKS}.stopping.{key}": (sequence, nothing) for key in ("any", "all")},
+    **{f"{CALLBACKS}.stopping.{key}.*": (words,) for key in ("any", "all")},
+    f"{CALLBACKS}.stopping.start_from_epoch": (integer,),
+    f"{CALLBACKS}.stopping.restore_best_weights": (flag,),
+    f"{CALLBACKS}.stopping.max_time": (integer, words, nothing),
+    f"{CALLBACKS}.stopping.max_gpu_hours": (number, nothing),
+    f"{CALLBACKS}.learning_rate": (mapping, flag, nothing),
+    **{f"{CALLBACKS}.learning_rate.{key}": (integer,) for key in ("warmup_epochs", "warmup_steps")},
+    **{f"{CALLBACKS}.learning_rate.{key}": (integer, nothing) for key in ("decay_epochs", "decay_steps")},
+    **{f"{CALLBACKS}.learning_rate.{key}": (number,) for key in ("warmup_from", "alpha")},
+    f"{CALLBACKS}.learning_rate.schedule": (words,),
     f"{CALLBACKS}.reduce_lr_on_plateau": (mapping, flag, nothing),
     f"{CALLBACKS}.reduce_lr_on_plateau.factor": (number,),
     f"{CALLBACKS}.reduce_lr_on_plateau.patience": (integer,),
@@ -294,7 +307,7 @@ TYPES: dict[str, tuple[Callable[[object], bool], ...]] = {
     f"{CALLBACKS}.reduce_lr_on_plateau.min_lr": (number,),
     **{
         f"{CALLBACKS}.{callback}.{key}": (words,)
-        for callback in ("early_stopping", "reduce_lr_on_plateau", "best_models.*")
+        for callback in ("early_stopping", "stopping", "reduce_lr_on_plateau", "best_models.*")
         for key in ("monitor", "mode")
     },
 }

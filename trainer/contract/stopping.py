@@ -69,7 +69,7 @@ class Stopping(FrozenModel):
     """Whether the model ends with the weights of the best epoch by `monitor`."""
     max_time: MaybeDuration = None
     """The longest that attempts may run in all; looked at when an epoch ends. No limit when left out."""
-    max_gpu_hours: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = None
+    max_gpu_hours: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     """GPU-hours, counted as in result.json; looked at when an epoch ends. No limit when left out."""
 
     def condition(self) -> Condition | None:

@@ -9,7 +9,11 @@ def test_every_kind_stands_in_the_order_once_with_a_reason():
 
 def test_decisions_come_before_what_is_written():
     places = {position.kind: place for place, position in enumerate(CALLBACK_ORDER)}
-    decisions = [places[CallbackKind.REDUCE_LR_ON_PLATEAU], places[CallbackKind.EARLY_STOPPING]]
+    decisions = [
+        places[CallbackKind.REDUCE_LR_ON_PLATEAU],
+        places[CallbackKind.EARLY_STOPPING],
+        places[CallbackKind.STOPPING],
+    ]
     written = [
         places[CallbackKind.BEST_MODELS],
         places[CallbackKind.CSV_LOG],
