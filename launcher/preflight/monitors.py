@@ -2,21 +2,11 @@
 
 from collections.abc import Iterator
 
+from launcher.metric_direction import usual_direction
 from launcher.preflight.code import Code
 from launcher.preflight.finding import Finding, of_experiment
 from launcher.preflight.model_code import compiled_metrics, gives_no_validation
 from launcher.preflight.subject import Subject, watched
-
-_SMALLER = (
-    "loss", "error", "mse", "mae", "rmse", "mape", "msle", "perplexity", "divergence", "hinge",
-    "crossentropy", "false_positives", "false_negatives",
-)  # fmt: skip
-_LARGER = (
-    "accuracy", "acc", "auc", "precision", "recall", "f1", "iou", "r2", "dice", "true_positives",
-    "true_negatives",
-)  # fmt: skip
-_TURNED = ("neg", "negated", "negative")
-"""The other way round than what follows in the name."""
 
 
 def monitor_missing(subject: Subject) -> Iterator[Finding]:
@@ -77,14 +67,3 @@ def direction_contradicts(subject: Subject) -> Iterator[Finding]:
             better = "smaller" if usual == "min" else "larger"
             what = f"mode is {each.mode}, and {each.monitor} is the better the {better} it is"
             yield of_experiment(subject.source, Code.DIRECTION_CONTRADICTS, each.mode_key, what)
-
-
-def usual_direction(monitor: str) -> str | None:
-    """`min` or `max`, where a metric's name tells; None where it does not, tells both, or turns it round."""
-    name = f"_{monitor.removeprefix('val_')}_"
-    smaller, larger, turned = (
-        any(f"_{word}_" in name for word in words) for words in (_SMALLER, _LARGER, _TURNED)
-    )
-    if smaller == larger or turned:
-        return None
-    return "min" if smaller else "max"

@@ -126,7 +126,7 @@ def test_rows_are_those_of_csv_logger(model, tmp_path):
             found = list(csv.DictReader(file))
         assert len(found) == len(expected) == len(epochs)
         for mine, reference in zip(found, expected, strict=True):
-            # Ours has more: the rate, times, and columns that Keras leaves out as they came after the first row.
+            # Ours has more: the rate, times, and columns that came after the first row.
             assert {name: mine[name] for name in reference} == reference
         headers.add(tuple(expected[0]))
     assert len(headers) > 20
