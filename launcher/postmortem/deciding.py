@@ -32,16 +32,17 @@ def stop_never_fired(course: Course) -> Iterator[Finding]:
     if best is None or clear is None:
         return
     first = int(rule.get("start_from_epoch", 0))
+    noise = number(course.noise(monitor))
     evidence = (
         f"patience {patience}" + (f", from epoch {first} on" if first else ""),
-        f"best {monitor} at epoch {best[0]} of {course.epochs}; the last improvement above its noise of "
-        f"{number(course.noise(monitor))} was at epoch {clear}",
+        f"best {monitor} at epoch {best[0]} of {course.epochs}",
+        f"the last improvement above its noise of {noise} was at epoch {clear}",
     )
     if first + patience + 1 >= course.asked:
         what, change = "early stopping could not fire before the last epoch", "a shorter patience"
     elif course.epochs - clear > patience:
         what = "improvements smaller than the noise kept early stopping from firing"
-        change = f"min_delta {number(course.noise(monitor))}, the noise of {monitor}"
+        change = f"min_delta {noise}, the noise of {monitor}"
     else:
         return
     yield Finding(Symptom.STOP_NEVER_FIRED, what, evidence, change)
@@ -80,9 +81,7 @@ def patience_short(course: Course) -> Iterator[Finding]:
         f"patience {patience}; an improvement shows after {noise.patience} epochs",
     )
     what = "the patience was shorter than the noise asks for"
-    change = (
-        f"a patience of at least {noise.patience}, or a smoother metric: more validation rows, EMA weights"
-    )
+    change = f"a patience of at least {noise.patience}, or a smoother metric: more validation rows"
     yield Finding(Symptom.PATIENCE_SHORT, what, evidence, change)
 
 
@@ -94,7 +93,8 @@ def learning_rate(course: Course) -> Iterator[Finding]:
     gradual = len(changes) > _GRADUAL_CHANGES
     shown = changes[:1] + changes[-1:] if gradual else changes
     evidence = tuple(f"epoch {epoch}: {before:.3g} -> {after:.3g}" for epoch, before, after in shown)
-    yield Finding(Symptom.LEARNING_RATE, f"the learning rate changed {len(changes)} times", evidence)
+    often = "once" if len(changes) == 1 else f"{len(changes)} times"
+    yield Finding(Symptom.LEARNING_RATE, f"the learning rate changed {often}", evidence)
     if gradual or course.callback("reduce_lr_on_plateau") is None:
         return
     useless = [each for each in changes if each[2] < each[1] and not _helped(course, each[0])]

@@ -34,9 +34,9 @@ def overfitting(course: Course) -> Iterator[Finding]:
     after = end - best[0]
     cost = course.cost(after)
     evidence = [
-        f"val_loss {number(best[1])} at epoch {best[0]}, {number(validation[-1][1])} at epoch {end}; "
-        f"its noise is {number(course.noise(VALIDATION_LOSS))}",
+        f"val_loss {number(best[1])} at epoch {best[0]}, {number(validation[-1][1])} at epoch {end}",
         f"loss {number(training[best[0]])} at epoch {best[0]}, {number(training[end])} at epoch {end}",
+        f"noise of val_loss {number(course.noise(VALIDATION_LOSS))} an epoch",
         f"{after} of {end} epochs came after the best" + (f": {cost}" if cost else ""),
     ]
     change = (
@@ -60,8 +60,8 @@ def never_improved(course: Course) -> Iterator[Finding]:
         "the training loss falls: it learns what does not carry over; compare the two sets of data, and how "
         "each is prepared"
         if falls
-        else "the training loss does not fall either: try a learning rate ten times smaller, then larger; look "
-        "at labels and at the scale of the inputs"
+        else "the training loss does not fall either: try a learning rate ten times smaller, then larger; "
+        "look at labels and at the scale of the inputs"
     )
     what = f"{course.monitor} never improved after epoch {best[0]}"
     yield Finding(Symptom.NEVER_IMPROVED, what, tuple(evidence), change)
@@ -90,7 +90,7 @@ def spikes(course: Course) -> Iterator[Finding]:
             found.append((point, median(before)))
     if found:
         evidence = tuple(
-            f"epoch {epoch}: loss {number(value)}, the median of the {SPIKE_WINDOW} before was {number(usual)}"
+            f"epoch {epoch}: loss {number(value)}, median of the {SPIKE_WINDOW} before {number(usual)}"
             for (epoch, value), usual in found[:_SHOWN]
         )
         change = "clipnorm, a warm-up, or a smaller learning rate; look at the data of these epochs"
@@ -108,8 +108,8 @@ def plateau(course: Course) -> Iterator[Finding]:
     if after < PLATEAU_EPOCHS or abs(end - best[1]) > NOISES * course.noise(course.monitor):
         return
     evidence = (
-        f"best {course.monitor} {number(best[1])} at epoch {best[0]}, {number(watched[-1][1])} at the end; "
-        f"its noise is {number(course.noise(course.monitor))}",
+        f"best {course.monitor} {number(best[1])} at epoch {best[0]}, {number(watched[-1][1])} at the end",
+        f"noise of {course.monitor} {number(course.noise(course.monitor))} an epoch",
         f"{after} of {watched[-1][0]} epochs without an improvement above the noise",
     )
     change = "lower the learning rate on the plateau (reduce_lr_on_plateau), or stop earlier (patience)"

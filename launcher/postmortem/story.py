@@ -15,7 +15,7 @@ from launcher.postmortem.finding import Finding
 
 
 def story(course: Course, findings: Sequence[Finding]) -> str:
-    """What happened, for people: how it ended, the best and what ships, then each finding with its evidence."""
+    """What happened, for people: how it ended, the best and what ships, then each finding."""
     run = course.run
     ended = state(run)
     lines = [f"{run.experiment_name}/{run.name}"]

@@ -180,7 +180,7 @@ def test_scalars_are_those_of_tensorboard(model, tmp_path):
         if freq in ("epoch", 1):
             assert found == expected
         else:
-            # Keras leaves out an epoch's scalars, too, where the last batch was none to be logged; ours never.
+            # Keras leaves out an epoch's scalars, too, where the last batch was none to be logged.
             assert [each for each in found if each[1] == "batch_loss"] == [
                 each for each in expected if each[1] == "batch_loss"
             ]
