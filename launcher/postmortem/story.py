@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from launcher.columns import columns
+from launcher.html_report.curves import EPOCH_SECONDS
 from launcher.html_report.figures import UNKNOWN, number, seconds
 from launcher.html_report.state import state
 from launcher.html_report.time_spent import gpu_time, time_spent
@@ -56,6 +57,7 @@ def as_data(course: Course, findings: Sequence[Finding]) -> dict[str, Any]:
         "epochs_after_best": None if best is None else course.epochs - best[0],
         "shipped_epoch": course.shipped if course.run.result is not None else None,
         "shipped_val_loss": shipped_loss(course),
+        "epochs_seconds": sum(value for _, value in course.points(EPOCH_SECONDS)),
         "gpu_seconds_used": gpus.used,
         "gpu_seconds_saved": gpus.saved,
         "findings": [asdict(finding) for finding in findings],
