@@ -76,8 +76,8 @@ def _row(seed: int, ours: Outcome, theirs: Outcome) -> tuple[str, ...]:
 def _note(compared: Sequence[tuple[Outcome, Outcome]]) -> str:
     better = sum(ours.shipped_loss <= theirs.shipped_loss for ours, theirs in compared)
     return (
-        f"The validation loss of what ships is better or equal in {better} of {len(compared)} seeds. On GPUs the "
-        "share of GPU-hours saved is that of the time: they are held for as long as the epochs take."
+        f"The validation loss of what ships is better or equal in {better} of {len(compared)} seeds. On GPUs "
+        "the share of GPU-hours saved is that of the time: they are held for as long as the epochs take."
     )
 
 
