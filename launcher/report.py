@@ -144,6 +144,8 @@ def _why(run: LocalRun, result: Mapping[str, Any]) -> str:
             f"for {rule.patience} epochs{kept}. {saved}."
         )
     why = result.get("stop_reason")
+    if stopped_by == "stopping" and why:
+        return f"Finished: stopped after epoch {done}, since {why}. {saved}."
     return f"Finished: {stopped_by} stopped training after epoch {done}{f': {why}' if why else ''}. {saved}."
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from trainer.callbacks.learning_rate import own_rates
 from trainer.contract.messages import BestSoFar, EpochFinished
 from trainer.contract.progress import Best
 
@@ -40,6 +41,9 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._began = self._trained = 0.0
         self._first_step = 0
         self._rate: float | None = None
+        # The same before a schedule multiplies it: as told last, and when the epoch began.
+        self._own: float | None = None
+        self._own_at_begin: float | None = None
 
     def state(self) -> dict[str, Any]:
         """What has been counted so far."""
@@ -52,6 +56,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             "trained": self._trained,
             "first_step": self._first_step,
             "rate": self._rate,
+            "own": [self._own, self._own_at_begin],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -64,14 +69,16 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._trained = float(state["trained"])
         self._first_step = int(state["first_step"])
         self._rate = state.get("rate")
+        self._own, self._own_at_begin = state.get("own", (None, None))
         # All callbacks before this one are restored by now.
         self._send(BestSoFar(tuple(self._best())))
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
-        """Notes the time and the step."""
+        """Notes the time, the step and the rate."""
         self._began = time.monotonic()
         self._trained = 0.0
         self._first_step = self._step()
+        self._own_at_begin = self._own_rate()
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Training of this epoch is over, validation begins."""
@@ -90,14 +97,22 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self.training_seconds += trained
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         # A reducer of the learning rate, as Keras's do, tells the rate of the epoch among the metrics.
+        own = self._own_at_begin if "learning_rate" in metrics else self._own_rate()
         rate = metrics.pop("learning_rate", self._learning_rate())
         speed = examples / trained if trained else 0.0
         self._send(BestSoFar(tuple(self._best())))
-        self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps, self._rate))
-        self._rate = rate
+        # A schedule changes the rate in every epoch, which is nothing to tell of.
+        before = self._rate if own is None or own != self._own else None
+        self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps, before))
+        self._rate, self._own = rate, own
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())
+
+    def _own_rate(self) -> float | None:
+        """None where a LearningRateSchedule of the model's owns it, or there are several."""
+        rates = own_rates(self.model)
+        return next(iter(rates.values())) if len(rates) == 1 else None
 
     def _learning_rate(self) -> float | None:
         rate = getattr(self.model.optimizer, "learning_rate", None)

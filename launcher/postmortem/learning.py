@@ -39,10 +39,10 @@ def overfitting(course: Course) -> Iterator[Finding]:
         f"noise of val_loss {number(course.noise(VALIDATION_LOSS))} an epoch",
         f"{after} of {end} epochs came after the best" + (f": {cost}" if cost else ""),
     ]
-    change = (
-        "stop early with restore_best_weights, so that the best epoch ships; then more data, dropout or "
-        "weight decay, or a smaller model"
-    )
+    cure = "more data, dropout or weight decay, or a smaller model"
+    change = f"stop early with restore_best_weights, so that the best epoch ships; then {cure}"
+    if course.run.result is not None and course.shipped == best[0]:
+        change = f"the best epoch ships; for a better one {cure}"
     yield Finding(Symptom.OVERFITTING, f"it overfits from epoch {best[0] + 1} on", tuple(evidence), change)
 
 

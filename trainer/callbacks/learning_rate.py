@@ -17,8 +17,12 @@ def learning_rates(model: keras.Model) -> dict[str, float]:
 
 
 def own_rates(model: keras.Model) -> dict[str, float]:
-    """As `learning_rates`, but what `set_learning_rates` sets: before a schedule multiplies it."""
-    return {name: float(read_local(own_rate(optimizer))) for name, optimizer in _owners(model).items()}
+    """As `learning_rates`, but what `set_learning_rates` sets: before a schedule multiplies it.
+
+    What a LearningRateSchedule of the model's owns is left out.
+    """
+    own = {name: own_rate(optimizer) for name, optimizer in _owners(model).items()}
+    return {name: float(read_local(rate)) for name, rate in own.items() if isinstance(rate, keras.Variable)}
 
 
 def multiply_rates(model: keras.Model, share: Callable[[Any], Any]) -> None:
