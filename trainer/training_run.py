@@ -79,7 +79,7 @@ def train(
 
     custom = _custom_callbacks(spec.callbacks, folder)
     budgets = {
-        "spent_before": assignment.earlier_seconds,
+        "spent_before": assignment.earlier_seconds + time.monotonic() - entered,
         "gpus": gpus * topology.workers,
         "decides_budgets": topology.is_chief,
     }

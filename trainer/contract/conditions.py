@@ -213,6 +213,7 @@ _TOKEN = re.compile(
     r"|(?P<bracket>[()])"
     r"|(?P<odd>[^\s()<>]+)"
 )
+_LONGEST_SHOWN = 40
 _OPTIONS = ("min", "max", "within", "baseline")
 _RESERVED = frozenset({"and", "or", "plateaus", *_OPTIONS})
 _OPERATORS = "one of <, <=, >, >=, or plateaus"
@@ -227,7 +228,9 @@ class _Token:
 
     @property
     def shown(self) -> str:
-        return "the end" if self.kind == "end" else repr(self.text)
+        if self.kind == "end":
+            return "the end"
+        return repr(self.text if len(self.text) <= _LONGEST_SHOWN else f"{self.text[:_LONGEST_SHOWN]}…")
 
 
 class _SkipError(Exception):
@@ -327,7 +330,7 @@ class _Parser:
         if self._word("plateaus"):
             self._take()
             return self._plateau(metric.text)
-        raise self._fail(f"unexpected {relation.shown} behind {metric.text!r}", _OPERATORS)
+        raise self._fail(f"unexpected {relation.shown} behind {metric.shown}", _OPERATORS)
 
     def _plateau(self, metric: str) -> Plateau:
         patience = self._epochs()

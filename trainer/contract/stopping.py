@@ -121,7 +121,7 @@ def _restoring_twice(stopping: Mapping[str, Any], own: object) -> list[Problem]:
     mine, theirs = (each.get("monitor", DEFAULT_MONITOR) for each in (stopping, own))
     if mine == theirs or not isinstance(mine, str) or not isinstance(theirs, str):
         return []
-    wrong = f"early_stopping restores the best epoch by {theirs}, stopping the one by {mine}"
+    wrong = "stopping restores the best epoch by another metric than early_stopping does"
     where: KeyPath = ("callbacks", "stopping", "monitor")
     return [(where, wrong, "one monitor, or restore_best_weights: false in one of the two")]
 
