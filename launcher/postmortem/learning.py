@@ -94,7 +94,8 @@ def spikes(course: Course) -> Iterator[Finding]:
             for (epoch, value), usual in found[:_SHOWN]
         )
         change = "clipnorm, a warm-up, or a smaller learning rate; look at the data of these epochs"
-        yield Finding(Symptom.SPIKES, f"the loss spiked in {len(found)} epochs", evidence, change)
+        often = "once" if len(found) == 1 else f"in {len(found)} epochs"
+        yield Finding(Symptom.SPIKES, f"the loss spiked {often}", evidence, change)
 
 
 def plateau(course: Course) -> Iterator[Finding]:

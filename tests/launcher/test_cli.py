@@ -8,8 +8,9 @@ from launcher.__main__ import run
 
 DIGITS = Path(__file__).resolve().parents[2] / "experiments" / "digits"
 COMMANDS = [
-    "run", "validate", "schema", "render", "doctor", "submit", "report", "postmortem", "diff", "wait", "list", "watch",
+    "run", "validate", "schema", "render", "doctor", "submit", "report", "diff", "wait", "list", "watch",
     "status", "logs", "stop", "resume", "delete", "prune", "completion", "monitor", "tensorboard",
+    "postmortem",
 ]  # fmt: skip
 
 

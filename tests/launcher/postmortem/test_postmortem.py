@@ -102,7 +102,7 @@ SICK: dict[Symptom, tuple[dict[str, Any], str, str]] = {
     ),
     Symptom.SPIKES: (
         {"loss": lambda epoch: 9.0 if epoch == 20 else 1.0},
-        "the loss spiked in 1 epochs",
+        "the loss spiked once",
         "epoch 21: loss 9, median of the 5 before 1",
     ),
     Symptom.PLATEAU: (
