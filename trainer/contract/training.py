@@ -189,7 +189,8 @@ class TensorBoard(FrozenModel):
 class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
-    `false` or null switches one off, `true` or `{}` takes its defaults.
+    `false` or null switches one off, `true` or `{}` takes its defaults; of those that have none something has
+    to be said.
     """
 
     early_stopping: Annotated[
