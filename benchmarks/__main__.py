@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks import command_line, exporter, fresh_processes, machine, recovery, scale, stall
+from benchmarks import command_line, exporter, fresh_processes, incident, machine, recovery, scale, stall
 from benchmarks.comparison import Comparison
 from benchmarks.processes import run_group
 from benchmarks.report import Results, Section, duration, render
@@ -133,6 +133,10 @@ def _metrics(plan: Plan) -> Measured:
     return {"comparisons": [*found, scrape], "tables": [rows]}
 
 
+def _incident(plan: Plan) -> Measured:
+    return incident.measure(plan.choose(5), plan.quick)
+
+
 def _quick(plan: Plan) -> list[str]:
     return ["--quick"] if plan.quick else []
 
@@ -152,6 +156,7 @@ _BENCHMARKS: dict[str, tuple[str, Callable[[Plan], Measured]]] = {
     "cadence": ("An epoch with checkpoints at the `auto` cadence", _cadence),
     "standby": ("The memory of the standby", _standby),
     "metrics": ("Exported metrics", _metrics),
+    "incident": ("An experiment that overfits: 80 fixed epochs, and the default stack", _incident),
     "scale": ("A thousand workers", _scale),
     "scale-cluster": ("A thousand workers and five hundred runs on a cluster", _scale_cluster),
 }

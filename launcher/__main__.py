@@ -56,6 +56,11 @@ _SECTIONS = {
         "report": _Entry(
             "launcher.commands.report", "report_command", "Writes them as one HTML page, curves and all."
         ),
+        "postmortem": _Entry(
+            "launcher.commands.postmortem",
+            "postmortem_command",
+            "Says what happened in them, and what to change.",
+        ),
         "tensorboard": _Entry(
             "launcher.commands.tensorboard", "tensorboard_command", "Shows their logs in TensorBoard."
         ),

@@ -11,6 +11,7 @@ from typing import Any
 from launcher.continuation import Begin, GoOn
 from launcher.local import LocalRun
 from launcher.local_group import Outcome
+from launcher.patience_advice import patience_advice
 from launcher.restart_log import Restart
 from trainer.contract.callback_order import placed
 from trainer.contract.exit_codes import ExitCode
@@ -110,7 +111,10 @@ def _summary(run: LocalRun, result: Mapping[str, Any], restarts: Sequence[Restar
         ("result", shown_path(directory.result)),
         ("speed", f"{result['examples_per_second']:,.0f} examples/s, {result['seconds']:.1f} s in all"),
         ("weights", f"sha256 {result['weights_digest'][:16]}, equal on all workers"),
+        *_gpu_hours(result),
     ]
+    told = patience_advice(spec.callbacks, result.get("history") or {})
+    rows += [] if told is None else [("patience", told)]
     rows += _survived(restarts)
     return f"\n{_why(run, result)}\n{_table(rows)}"
 
@@ -130,7 +134,19 @@ def _why(run: LocalRun, result: Mapping[str, Any]) -> str:
             f"Finished: stopped early after epoch {done}, since {rule.monitor} had not improved "
             f"for {rule.patience} epochs{kept}. {saved}."
         )
-    return f"Finished: {stopped_by} stopped training after epoch {done}. {saved}."
+    why = result.get("stop_reason")
+    if stopped_by == "stopping" and why:
+        return f"Finished: stopped after epoch {done}, since {why}. {saved}."
+    return f"Finished: {stopped_by} stopped training after epoch {done}{f': {why}' if why else ''}. {saved}."
+
+
+def _gpu_hours(result: Mapping[str, Any]) -> list[Row]:
+    """GPU-hours, where GPUs were used; the result of an earlier version tells nothing of them."""
+    used, saved = result.get("gpu_seconds_used"), result.get("gpu_seconds_saved")
+    if not used:
+        return []
+    spared = "" if not saved else f", {saved / 3600:.4g} saved by epochs that were not needed"
+    return [("GPU-hours", f"{used / 3600:.4g} used{spared}")]
 
 
 def _best(version: Mapping[str, Any]) -> str:

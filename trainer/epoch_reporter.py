@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from trainer.callbacks.learning_rate import own_rates
 from trainer.contract.messages import BestSoFar, EpochFinished
 from trainer.contract.progress import Best
 
@@ -31,6 +32,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     ) -> None:
         super().__init__()
         self.examples = 0
+        self.epoch_seconds: list[float] = []
         self.training_seconds = 0.0
         self._send = send
         self._batch_size = global_batch_size
@@ -40,6 +42,9 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._began = self._trained = 0.0
         self._first_step = 0
         self._rate: float | None = None
+        # The same before a schedule multiplies it: as told last, and when the epoch began.
+        self._own: float | None = None
+        self._own_at_begin: float | None = None
 
     def state(self) -> dict[str, Any]:
         """What has been counted so far."""
@@ -47,32 +52,38 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         return {
             "examples": self.examples,
             "training_seconds": self.training_seconds,
+            "epochs_seconds": list(self.epoch_seconds),
             "epoch_seconds": now - self._began,
             "trained": self._trained,
             "first_step": self._first_step,
             "rate": self._rate,
             "batch": self._batch,
+            "own": [self._own, self._own_at_begin],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on counting; the time between is left out."""
         self.examples = int(state["examples"])
         self.training_seconds = float(state["training_seconds"])
+        # Checkpoints of earlier versions have none.
+        self.epoch_seconds = [float(seconds) for seconds in state.get("epochs_seconds", ())]
         self._began = time.monotonic() - float(state["epoch_seconds"])
         self._trained = float(state["trained"])
         self._first_step = int(state["first_step"])
         self._rate = state.get("rate")
         self._batch = int(state.get("batch") or self._batch_size())
+        self._own, self._own_at_begin = state.get("own", (None, None))
         # All callbacks before this one are restored by now.
         self._send(BestSoFar(tuple(self._best())))
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
-        """Notes the time and the step."""
+        """Notes the time, the step and the rate."""
         self._began = time.monotonic()
         self._trained = 0.0
         self._first_step = self._step()
         # Noted now: at the epoch's end it may be the next one's.
         self._batch = self._batch_size()
+        self._own_at_begin = self._own_rate()
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Training of this epoch is over, validation begins."""
@@ -82,6 +93,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """Sends the epoch's metrics and speed."""
         seconds = time.monotonic() - self._began
         trained = self._trained or seconds
+        self.epoch_seconds.append(seconds)
         steps = self._step() - self._first_step
         examples = steps * self._batch
         if self._rows is not None:
@@ -90,14 +102,22 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self.training_seconds += trained
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         # A reducer of the learning rate, as Keras's do, tells the rate of the epoch among the metrics.
+        own = self._own_at_begin if "learning_rate" in metrics else self._own_rate()
         rate = metrics.pop("learning_rate", self._learning_rate())
         speed = examples / trained if trained else 0.0
         self._send(BestSoFar(tuple(self._best())))
-        self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps, self._rate))
-        self._rate = rate
+        # A schedule changes the rate in every epoch, which is nothing to tell of.
+        before = self._rate if own is None or own != self._own else None
+        self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps, before))
+        self._rate, self._own = rate, own
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())
+
+    def _own_rate(self) -> float | None:
+        """None where a LearningRateSchedule of the model's owns it, or there are several."""
+        rates = own_rates(self.model)
+        return next(iter(rates.values())) if len(rates) == 1 else None
 
     def _learning_rate(self) -> float | None:
         rate = getattr(self.model.optimizer, "learning_rate", None)
@@ -109,28 +129,32 @@ class StopRecord:
 
     def __init__(self) -> None:
         self.stopped_by: str | None = None
+        self.reason = ""
 
 
 class StopObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Stands behind a callback and notes that training shall stop since then."""
 
-    def __init__(self, record: StopRecord, name: str) -> None:
+    def __init__(self, record: StopRecord, name: str, reason: Callable[[], str] = str) -> None:
         super().__init__()
         self._record = record
         self._name = name
+        self._reason = reason
 
     def state(self) -> dict[str, Any]:
-        """The name, if any."""
-        return {"stopped_by": self._record.stopped_by}
+        """The name, if any, and the reason."""
+        return {"stopped_by": self._record.stopped_by, "reason": self._record.reason}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes the name back."""
         self._record.stopped_by = self._record.stopped_by or state["stopped_by"]
+        self._record.reason = self._record.reason or state.get("reason", "")
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Notes the name, unless one stands there already."""
         if self.model.stop_training and self._record.stopped_by is None:
             self._record.stopped_by = self._name
+            self._record.reason = self._reason()
 
 
 def observed(callbacks: Sequence[Any], record: StopRecord, name_of: Callable[[Any], str]) -> list[Any]:
@@ -141,4 +165,9 @@ def observed(callbacks: Sequence[Any], record: StopRecord, name_of: Callable[[An
         record: Where the first that stops training is noted.
         name_of: Name of a callback as it shall stand in the record.
     """
-    return [each for callback in callbacks for each in (callback, StopObserver(record, name_of(callback)))]
+    return [each for callback in callbacks for each in (callback, _observer(callback, record, name_of))]
+
+
+def _observer(callback: Any, record: StopRecord, name_of: Callable[[Any], str]) -> StopObserver:
+    # A callback of ours, or of a user's, that knows why has an attribute `reason`.
+    return StopObserver(record, name_of(callback), lambda: str(getattr(callback, "reason", "") or ""))

@@ -38,6 +38,8 @@ _OPTIMIZER_NAMES = (
     "_overwrite_model_variables_with_average_value",
     "_get_variable_index",
     "_iterations",
+    "_learning_rate",
+    "_get_current_learning_rate",
 )
 
 
@@ -136,6 +138,28 @@ def optimizers_of(model: Any) -> list[Any]:
             found[id(candidate)] = candidate
             held += [getattr(candidate, "inner_optimizer", None), *getattr(candidate, "_optimizers", ())]
     return list(found.values())
+
+
+def multiply_rate(optimizer: Any, share: Callable[[Any], Any]) -> None:
+    """Makes steps of an optimizer use its learning rate times `share(step)`, but for those traced already.
+
+    The rate stays the optimizer's own variable: it can be set, it is saved with the optimizer, and a model
+    that is stored needs nothing of this to be loaded. A second call takes the place of the first.
+
+    Args:
+        optimizer: One whose rate is a variable.
+        share: From the number of training steps before this one, an integer variable, to a float32 tensor.
+    """
+
+    def rate() -> Any:
+        return keras.ops.multiply(optimizer._learning_rate, share(optimizer._iterations))
+
+    object.__setattr__(optimizer, "_get_current_learning_rate", rate)
+
+
+def own_rate(optimizer: Any) -> Any:
+    """The learning rate that can be set, before `multiply_rate`: a variable, unless a schedule owns it."""
+    return optimizer._learning_rate
 
 
 @contextmanager

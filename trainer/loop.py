@@ -101,6 +101,9 @@ def fit(
     every_callback = _callbacks(callbacks, history=True)
     tickets = Tickets(gate or OpenGate(), saves(model, every_callback) if saves else None)
     epochs, steps_per_epoch = _capped(epochs, steps_per_epoch)
+    for callback in every_callback:
+        if hasattr(callback, "before_trace"):
+            callback.before_trace(model, steps_per_epoch or source.steps_per_pass, epochs)
     with as_one_process(model, Topology.of(strategy).replicas):
         validation = None
         if validation_data is not None:

@@ -46,12 +46,16 @@ def finished(
     history: Mapping[str, Sequence[Any]],
     examples_per_second: float,
     seconds: float,
+    stop_reason: str = "",
+    gpu_seconds_used: float = 0.0,
+    gpu_seconds_saved: float | None = None,
 ) -> dict[str, Any]:
     """The content of result.json for a run that came to its end.
 
     Args:
         experiment_digest: Of experiment and code; no other experiment's run takes the result for its own.
-        stopped_by: `epochs`, `early_stopping`, `deadline`, or the class of the callback that did it.
+        stopped_by: `epochs`, `early_stopping`, `stopping`, `deadline`, or the class of the callback that did
+            it.
         epochs: Epochs trained.
         epochs_asked: Epochs that the experiment allowed.
         best: For every version kept its monitor, epoch (from 1), value and path; best first per monitor.
@@ -59,11 +63,16 @@ def finished(
         history: Metrics by name, one value per epoch.
         examples_per_second: Training examples over the time of training steps, over all workers and epochs.
         seconds: From the first epoch's begin to the end of training.
+        stop_reason: What the callback that stopped training says of it, in a line; may be empty.
+        gpu_seconds_used: GPUs of all workers times the seconds of all attempts; 0 on CPUs.
+        gpu_seconds_saved: What the epochs that were asked for, but not trained, would have taken; None where
+            no epoch was measured.
     """
     return {
         "status": "finished",
         "experiment_digest": experiment_digest,
         "stopped_by": stopped_by,
+        "stop_reason": stop_reason,
         "epochs": epochs,
         "epochs_asked": epochs_asked,
         "best": [dict(each) for each in best],
@@ -71,6 +80,8 @@ def finished(
         "history": {name: [_plain(value) for value in values] for name, values in history.items()},
         "examples_per_second": examples_per_second,
         "seconds": seconds,
+        "gpu_seconds_used": gpu_seconds_used,
+        "gpu_seconds_saved": gpu_seconds_saved,
     }
 
 

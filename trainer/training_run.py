@@ -19,6 +19,7 @@ from trainer.callbacks import (
     BatchSizeSchedule,
     BestModels,
     EarlyStopping,
+    Stopping,
     callbacks_by_kind,
 )
 from trainer.checkpoint.conditions import record
@@ -37,6 +38,7 @@ from trainer.failure import SetupError
 from trainer.library_imports import LibraryImports
 from trainer.loop_state import LoopState
 from trainer.meter import StepMeter
+from trainer.policies.spending import Spending, gpu_seconds_saved
 from trainer.run_saves import Listener, Run, RunSaves
 from trainer.storage import AlreadyExistsError, open_store
 
@@ -64,6 +66,7 @@ def train(
         Exception: Whatever the experiment's code raises.
     """
     spec, folder, run = experiment.spec, Path(assignment.folder), RunDirectory(assignment.run_directory)
+    entered = time.monotonic()
     imports = LibraryImports(folder)
     control.say_at_first_completed(lambda: Imported(imports.found()))
     _pin(spec.training, threads)
@@ -84,12 +87,18 @@ def train(
     )
 
     custom = _custom_callbacks(spec.callbacks, folder)
+    budgets = {
+        "spent_before": assignment.earlier_seconds + time.monotonic() - entered,
+        "gpus": gpus * topology.workers,
+        "decides_budgets": topology.is_chief,
+    }
     by_kind = callbacks_by_kind(
         spec.callbacks,
         run,
         custom,
         validation is not None,
         lambda reference: user_code.load(reference, folder),
+        budgets,
     )
     callbacks = [callback for _, callback in by_kind]
     watch = CallbackWatch(by_kind) if assignment.dry else None
@@ -129,6 +138,7 @@ def train(
     outcome = {
         "digest": weights_digest(model),
         "stopped_by": stop.stopped_by,
+        "stop_reason": stop.reason,
     }
     outcomes = gather_objects(strategy, outcome)
     _require_equal([each["digest"] for each in outcomes])
@@ -136,17 +146,25 @@ def train(
         _keep_seen(watch, strategy, run)
     if not topology.is_chief:
         return None
-    stopped_by = next((each["stopped_by"] for each in outcomes if each["stopped_by"]), "epochs")
+    stopper = next((each for each in outcomes if each["stopped_by"]), {"stopped_by": "epochs"})
+    epochs = len(history.epoch)
     content = result.finished(
         experiment_digest=assignment.digest,
-        stopped_by="deadline" if control.cut_short else stopped_by,
-        epochs=len(history.epoch),
+        stopped_by="deadline" if control.cut_short else stopper["stopped_by"],
+        stop_reason="" if control.cut_short else stopper.get("stop_reason", ""),
+        epochs=epochs,
         epochs_asked=spec.training.epochs,
         best=_best(callbacks),
         weights_digest=outcome["digest"] or "",
         history=history.history,
         examples_per_second=reporter.examples / max(reporter.training_seconds, 1e-9),
         seconds=time.monotonic() - began,
+        gpu_seconds_used=Spending(
+            assignment.earlier_seconds + time.monotonic() - entered, gpus * topology.workers
+        ).gpu_seconds,
+        gpu_seconds_saved=gpu_seconds_saved(
+            gpus * topology.workers, reporter.epoch_seconds, spec.training.epochs - epochs
+        ),
     )
     return _commit_result(run, content)
 
@@ -318,6 +336,8 @@ def _row_count(data: Any) -> int | None:
 
 
 def _stopper(callback: Any) -> str:
+    if isinstance(callback, Stopping):
+        return "stopping"
     own = isinstance(callback, EarlyStopping | keras.callbacks.EarlyStopping)
     return "early_stopping" if own else type(callback).__name__
 

@@ -35,7 +35,7 @@ def callbacks_command(experiment: str, settings: tuple[str, ...], output: str) -
     callbacks = placed(loaded.spec.callbacks)
     show(
         output,
-        {"experiment": loaded.name, "callbacks": [each.as_data() for each in callbacks]},
+        data=lambda: {"experiment": loaded.name, "callbacks": [each.as_data() for each in callbacks]},
         table=lambda: table(callbacks, table_width()),
         names=lambda: [each.key for each in callbacks],
     )

@@ -19,21 +19,22 @@ _HELP_STORAGE = "Where runs are looked up by their names, a path from here; ./ru
 _HELP_OUTPUT = "The file; RUN.html if not given, report.html of several runs, and - for standard output."
 
 
-def _complete(
+def complete_runs(
     ctx: click.Context,
     param: click.Parameter,  # noqa: ARG001 - given by click
     incomplete: str,
 ) -> list[CompletionItem]:
+    """Completes the name of a run on this machine, or a directory."""
     from launcher.run_lookup import known_runs  # noqa: PLC0415
 
-    runs = known_runs(Path(ctx.params.get("storage") or _storage()))
+    runs = known_runs(Path(ctx.params.get("storage") or storage_folder()))
     names = [name for run in runs for name in (run.name, f"{run.parent.name}/{run.name}")]
     found = sorted({name for name in names if name.startswith(incomplete)})
     return [CompletionItem(name) for name in found] or [CompletionItem(incomplete, type="dir")]
 
 
 @click.command("report")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=_complete)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=complete_runs)
 @click.option("--storage", metavar="FOLDER", help=_HELP_STORAGE)
 @click.option("-o", "--output", metavar="FILE", help=_HELP_OUTPUT)
 def report_command(runs: tuple[str, ...], storage: str | None, output: str | None) -> int:
@@ -57,7 +58,7 @@ def report_command(runs: tuple[str, ...], storage: str | None, output: str | Non
     problems: list[str] = []
     directories: list[str] = []
     try:
-        directories = find_runs(runs, storage or _storage())
+        directories = find_runs(runs, storage or storage_folder())
     except UnknownRunsError as error:
         problems.append(str(error))
     target = _target(output, directories)
@@ -66,13 +67,14 @@ def report_command(runs: tuple[str, ...], storage: str | None, output: str | Non
         problems += _problems_of(target)
     if problems:
         raise click.UsageError("\n".join(problems))
-    read, code = _read(directories)
+    read, code = read_runs(directories)
     if code != ExitCode.OK:
         return code
     return _written(page(read, time.time(), version("perdure")), target)
 
 
-def _storage() -> str:
+def storage_folder() -> str:
+    """Where runs lie if nothing else is said."""
     from trainer.contract.launch import LOCAL_STORAGE  # noqa: PLC0415
 
     return LOCAL_STORAGE
@@ -105,7 +107,7 @@ def _problems_of(target: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def _read(directories: list[str]) -> "tuple[list[ReadRun], int]":
+def read_runs(directories: list[str]) -> "tuple[list[ReadRun], int]":
     """All runs, and the exit code where some cannot be read, all of which are told."""
     from launcher.html_report.reading import DamagedRunError, read_run  # noqa: PLC0415
 

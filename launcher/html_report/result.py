@@ -31,6 +31,7 @@ class Result:
     Attributes:
         status: `finished`.
         stopped_by: What stopped it.
+        stop_reason: What the callback that did it says of it; may be empty.
         epochs: Epochs trained.
         epochs_asked: Epochs that were allowed.
         best: The best models; best first of each monitor.
@@ -43,6 +44,7 @@ class Result:
 
     status: str = ""
     stopped_by: str = ""
+    stop_reason: str = ""
     epochs: int | None = None
     epochs_asked: int | None = None
     best: tuple[BestModel, ...] = ()

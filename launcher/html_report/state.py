@@ -15,6 +15,7 @@ _ENDS = {
 _WORDS = {
     "epochs": "all epochs were trained",
     "early_stopping": "stopped early, since what is monitored did not improve any more",
+    "stopping": "a condition held, or a budget was spent",
     "deadline": "its deadline came",
 }
 

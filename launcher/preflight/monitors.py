@@ -2,21 +2,11 @@
 
 from collections.abc import Iterator
 
+from launcher.metric_direction import usual_direction
 from launcher.preflight.code import Code
 from launcher.preflight.finding import Finding, of_experiment
 from launcher.preflight.model_code import compiled_metrics, gives_no_validation
-from launcher.preflight.subject import Subject, monitoring
-
-_SMALLER = (
-    "loss", "error", "mse", "mae", "rmse", "mape", "msle", "perplexity", "divergence", "hinge",
-    "crossentropy", "false_positives", "false_negatives",
-)  # fmt: skip
-_LARGER = (
-    "accuracy", "acc", "auc", "precision", "recall", "f1", "iou", "r2", "dice", "true_positives",
-    "true_negatives",
-)  # fmt: skip
-_TURNED = ("neg", "negated", "negative")
-"""The other way round than what follows in the name."""
+from launcher.preflight.subject import Subject, watched
 
 
 def monitor_missing(subject: Subject) -> Iterator[Finding]:
@@ -28,10 +18,10 @@ def monitor_missing(subject: Subject) -> Iterator[Finding]:
         return
     known = ", ".join(dict.fromkeys(["loss", *metrics.names]))
     compiled = f"{subject.spec.training.model} compiles the model with {known}"
-    for key, each in monitoring(subject.spec.callbacks):
+    for each in watched(subject.spec.callbacks):
         if not metrics.may_give(each.monitor):
             what = f"no metric gives {each.monitor}: {compiled}"
-            yield of_experiment(subject.source, Code.MONITOR_MISSING, (*key, "monitor"), what)
+            yield of_experiment(subject.source, Code.MONITOR_MISSING, each.key, what)
 
 
 def monitor_without_validation(subject: Subject) -> Iterator[Finding]:
@@ -39,11 +29,11 @@ def monitor_without_validation(subject: Subject) -> Iterator[Finding]:
     why = _never_validates(subject)
     if why is None or subject.spec.callbacks.custom:
         return
-    for key, each in monitoring(subject.spec.callbacks):
+    for each in watched(subject.spec.callbacks):
         # Where the data function gives none, a monitor that is left out becomes `loss`.
-        if each.monitor.startswith("val_") and "monitor" in each.model_fields_set:
+        if each.monitor.startswith("val_") and each.is_given:
             what = f"no epoch gives {each.monitor}: {why}"
-            yield of_experiment(subject.source, Code.MONITOR_WITHOUT_VALIDATION, (*key, "monitor"), what)
+            yield of_experiment(subject.source, Code.MONITOR_WITHOUT_VALIDATION, each.key, what)
 
 
 def monitor_of_training(subject: Subject) -> Iterator[Finding]:
@@ -51,12 +41,12 @@ def monitor_of_training(subject: Subject) -> Iterator[Finding]:
     if _never_validates(subject) is not None:
         return
     callbacks = subject.spec.callbacks
-    for key, each in monitoring(callbacks):
+    for each in watched(callbacks):
         # Of any other name custom callbacks may give values, from whatever data.
         named = each.monitor == "loss" if callbacks.custom else each.monitor != "learning_rate"
-        if named and not each.monitor.startswith("val_"):
+        if named and not each.is_threshold and not each.monitor.startswith("val_"):
             what = f"{each.monitor} is measured on the training data, not on the validation data"
-            yield of_experiment(subject.source, Code.MONITOR_OF_TRAINING, (*key, "monitor"), what)
+            yield of_experiment(subject.source, Code.MONITOR_OF_TRAINING, each.key, what)
 
 
 def _never_validates(subject: Subject) -> str | None:
@@ -71,20 +61,9 @@ def _never_validates(subject: Subject) -> str | None:
 
 def direction_contradicts(subject: Subject) -> Iterator[Finding]:
     """Finds a `mode` that says the opposite of what the monitor's name says."""
-    for key, each in monitoring(subject.spec.callbacks):
+    for each in watched(subject.spec.callbacks):
         usual = usual_direction(each.monitor)
         if usual is not None and each.mode not in ("auto", usual):
             better = "smaller" if usual == "min" else "larger"
             what = f"mode is {each.mode}, and {each.monitor} is the better the {better} it is"
-            yield of_experiment(subject.source, Code.DIRECTION_CONTRADICTS, (*key, "mode"), what)
-
-
-def usual_direction(monitor: str) -> str | None:
-    """`min` or `max`, where a metric's name tells; None where it does not, tells both, or turns it round."""
-    name = f"_{monitor.removeprefix('val_')}_"
-    smaller, larger, turned = (
-        any(f"_{word}_" in name for word in words) for words in (_SMALLER, _LARGER, _TURNED)
-    )
-    if smaller == larger or turned:
-        return None
-    return "min" if smaller else "max"
+            yield of_experiment(subject.source, Code.DIRECTION_CONTRADICTS, each.mode_key, what)

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from launcher.experiment_error import KeyPath
 from launcher.preflight.code import Code
 from launcher.preflight.finding import Finding, of_experiment
-from launcher.preflight.subject import Subject
-from trainer.contract.training import EarlyStopping, ReduceLROnPlateau
+from launcher.preflight.subject import Subject, conditions
+from trainer.contract.conditions import AllOf, AnyOf, Condition, Plateau, singles
+from trainer.contract.training import CallbacksSpec, EarlyStopping, ReduceLROnPlateau
 
 _STOPPING: KeyPath = ("spec", "callbacks", "early_stopping")
 _REDUCER: KeyPath = ("spec", "callbacks", "reduce_lr_on_plateau")
@@ -30,25 +31,53 @@ def patience_too_long(subject: Subject) -> Iterator[Finding]:
             begin = f", counted from epoch {start}," if start else ""
             what = f"a patience of {each.patience}{begin} cannot end before the last of {epochs} epochs"
             yield of_experiment(subject.source, Code.PATIENCE_TOO_LONG, (*key, "patience"), what)
+    stopping = subject.spec.callbacks.stopping
+    for key, condition in conditions(subject.spec.callbacks):
+        first = stopping.start_from_epoch if stopping is not None else 0
+        for single in singles(condition):
+            if isinstance(single, Plateau) and first + single.patience + 1 >= epochs:
+                what = f"{str(single)!r} cannot hold before the last of {epochs} epochs"
+                yield of_experiment(subject.source, Code.PATIENCE_TOO_LONG, key, what)
 
 
 def reduces_too_late(subject: Subject) -> Iterator[Finding]:
-    """Finds a reducer that cannot lower the rate twice on a plateau before early stopping ends the run."""
+    """Finds a reducer that cannot lower the rate twice on a plateau before the run is ended on the same."""
     callbacks = subject.spec.callbacks
-    stopping, reducer = callbacks.early_stopping, callbacks.reduce_lr_on_plateau
-    if stopping is None or reducer is None or stopping.monitor != reducer.monitor:
+    reducer = callbacks.reduce_lr_on_plateau
+    if reducer is None:
         return
     once = max(1, reducer.patience)
     twice = 2 * once + max(0, reducer.cooldown - 1)
-    stop = max(1, stopping.patience)
-    if twice < stop:
-        return
-    times = "once" if once < stop else "never"
-    what = (
-        f"on a plateau it lowers the rate after {once} and {twice} epochs, and early stopping ends the run "
-        f"after {stop}: it acts {times} before"
-    )
-    yield of_experiment(subject.source, Code.REDUCES_TOO_LATE, (*_REDUCER, "patience"), what)
+    for who, stop in _stops(callbacks, reducer.monitor):
+        if twice < stop:
+            continue
+        times = "once" if once < stop else "never"
+        what = (
+            f"on a plateau it lowers the rate after {once} and {twice} epochs, and {who} ends the run "
+            f"after {stop}: it acts {times} before"
+        )
+        yield of_experiment(subject.source, Code.REDUCES_TOO_LATE, (*_REDUCER, "patience"), what)
+
+
+def _stops(callbacks: CallbacksSpec, monitor: str) -> Iterator[tuple[str, int]]:
+    """What ends training on a plateau of a metric, and after how many epochs of it."""
+    early, stopping = callbacks.early_stopping, callbacks.stopping
+    if early is not None and early.monitor == monitor:
+        yield "early stopping", max(1, early.patience)
+    condition = None if stopping is None else stopping.condition()
+    epochs = None if condition is None else _epochs_of_plateau(condition, monitor)
+    if epochs is not None:
+        yield "stopping", epochs
+
+
+def _epochs_of_plateau(condition: Condition, monitor: str) -> int | None:
+    """After how many epochs of a metric's plateau a condition may hold; None where that does not matter."""
+    if isinstance(condition, AllOf | AnyOf):
+        found = [_epochs_of_plateau(part, monitor) for part in condition.parts]
+        known = [epochs for epochs in found if epochs is not None]
+        # All wait for the longest of them; what else they wait for may have come already.
+        return (max if isinstance(condition, AllOf) else min)(known, default=None)
+    return condition.patience if isinstance(condition, Plateau) and condition.metric == monitor else None
 
 
 def best_not_restored(subject: Subject) -> Iterator[Finding]:

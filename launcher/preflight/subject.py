@@ -7,6 +7,8 @@ from launcher.experiment_error import KeyPath
 from launcher.experiment_source import Source
 from launcher.manifests import RunPlan
 from launcher.preflight.measured import Measured
+from trainer.contract.conditions import Condition, Plateau, parse, singles
+from trainer.contract.stopping import Stopping
 from trainer.contract.training import (
     BatchSizeOnPlateau,
     BestModel,
@@ -16,7 +18,9 @@ from trainer.contract.training import (
     ReduceLROnPlateau,
 )
 
-Monitoring = EarlyStopping | ReduceLROnPlateau | BatchSizeOnPlateau | BestModel
+Monitoring = EarlyStopping | Stopping | ReduceLROnPlateau | BatchSizeOnPlateau | BestModel
+
+_CALLBACKS: KeyPath = ("spec", "callbacks")
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,56 @@ class Subject:
         return self.in_pod("resources", resources[name]) if name in resources else ("spec", "pod", "template")
 
 
-def monitoring(spec: CallbacksSpec) -> Iterator[tuple[KeyPath, Monitoring]]:
-    """The callbacks that watch a metric, and the key of each."""
-    top: KeyPath = ("spec", "callbacks")
-    if spec.early_stopping is not None:
-        yield (*top, "early_stopping"), spec.early_stopping
-    if spec.reduce_lr_on_plateau is not None:
-        yield (*top, "reduce_lr_on_plateau"), spec.reduce_lr_on_plateau
-    if spec.batch_size_changes is not None and spec.batch_size_changes.on_plateau is not None:
-        yield (*top, "batch_size_changes", "on_plateau"), spec.batch_size_changes.on_plateau
-    for index, each in enumerate(spec.best_models):
-        yield (*top, "best_models", index), each
+@dataclass(frozen=True)
+class Watched:
+    """A metric that decides something.
+
+    Attributes:
+        monitor: Its name.
+        mode: `min`, `max` or `auto`.
+        key: Where the file names it, or would.
+        mode_key: Where it says the mode.
+        is_given: Whether the file names it; what it does not name becomes `loss` without validation data.
+        is_threshold: Whether it is compared with a number, and not watched for getting better.
+    """
+
+    monitor: str
+    mode: str
+    key: KeyPath
+    mode_key: KeyPath
+    is_given: bool = True
+    is_threshold: bool = False
+
+
+def watched(spec: CallbacksSpec) -> Iterator[Watched]:
+    """Every metric that a callback watches."""
+    changes = spec.batch_size_changes
+    sections: list[tuple[KeyPath, Monitoring | None]] = [
+        (("early_stopping",), spec.early_stopping),
+        (("stopping",), spec.stopping),
+        (("reduce_lr_on_plateau",), spec.reduce_lr_on_plateau),
+        (("batch_size_changes", "on_plateau"), changes.on_plateau if changes is not None else None),
+        *((("best_models", index), each) for index, each in enumerate(spec.best_models)),
+    ]
+    for below, each in sections:
+        if each is not None and not (isinstance(each, Stopping) and not each.restore_best_weights):
+            key: KeyPath = (*_CALLBACKS, *below)
+            given = "monitor" in each.model_fields_set
+            yield Watched(each.monitor, each.mode, (*key, "monitor"), (*key, "mode"), given)
+    for key, condition in conditions(spec):
+        for single in singles(condition):
+            mode = single.mode if isinstance(single, Plateau) else "auto"
+            threshold = not isinstance(single, Plateau)
+            yield Watched(single.metric, mode, key, key, is_threshold=threshold)
+
+
+def conditions(spec: CallbacksSpec) -> Iterator[tuple[KeyPath, Condition]]:
+    """Every condition that could end training, and its key."""
+    stopping = spec.stopping
+    if stopping is None:
+        return
+    if stopping.when is not None:
+        yield (*_CALLBACKS, "stopping", "when"), parse(stopping.when)
+    for name, texts in (("any", stopping.any_conditions), ("all", stopping.all_conditions)):
+        for index, text in enumerate(texts):
+            yield (*_CALLBACKS, "stopping", name, index), parse(text)

@@ -10,6 +10,7 @@ DIGITS = Path(__file__).resolve().parents[2] / "experiments" / "digits"
 COMMANDS = [
     "run", "validate", "callbacks", "schema", "render", "doctor", "submit", "report", "diff", "wait", "list",
     "watch", "status", "logs", "stop", "resume", "delete", "prune", "completion", "monitor", "tensorboard",
+    "postmortem",
 ]  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from launcher.preflight.ignoring import NOT_IGNORABLE
 from launcher.reasons import Reason
 from trainer.contract.callback_order import CALLBACK_ORDER
 from trainer.contract.exit_codes import ExitCode
-from trainer.contract.training import LARGEST_COUNT, experiment_json_schema
+from trainer.contract.fields import LARGEST_COUNT
+from trainer.contract.training import experiment_json_schema
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "experiment-file.md"
@@ -29,7 +30,7 @@ def test_reference_has_exactly_the_keys_of_the_schema():
 
 
 def test_reference_tells_the_order_of_the_callbacks():
-    documented = [line.split("`")[1] for line in _lines(REFERENCE) if re.match(r"\d\. `", line)]
+    documented = [line.split("`")[1] for line in _lines(REFERENCE) if re.match(r"\d+\. `", line)]
     assert documented == [position.kind.value for position in CALLBACK_ORDER]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher.experiment import ExperimentErrors, load_experiment
+from trainer.contract.stopping import EXAMPLE
 
 BASE = """\
 apiVersion: perdure.dev/v1alpha1
@@ -95,6 +96,7 @@ REDUCE = "{factor: 0.2, min_lr: 1e-6}"
 SIZES_KEY = "spec.callbacks.batch_size_changes"
 STOP_KEY = "spec.callbacks.early_stopping"
 REDUCE_KEY = "spec.callbacks.reduce_lr_on_plateau"
+CONDITIONS = "spec.callbacks.stopping"
 FACTOR = "a number between 0 and 1, both excluded"
 INSTALLED = ":8: spec.training.model: names an installed package, received "
 
@@ -212,6 +214,12 @@ TABLE = [
     swap("csv_log: true", "batch_size_changes: {schedule: [{epoch: 9, size: 61}, {epoch: 9, size: 62}]}", value(20, f"{SIZES_KEY}.schedule.0.size", "not divisible by the 2 workers", "61", "a multiple of 2"), value(20, f"{SIZES_KEY}.schedule.1.epoch", "not behind the entry before", "9", "ascending epochs")),
     swap("csv_log: true", "batch_size_changes: {on_plateau: {factor: 1}}", f":20: {SIZES_KEY}.on_plateau.max_size: missing, expected {COUNT}", value(20, f"{SIZES_KEY}.on_plateau.factor", "not allowed", "1", "an integer from 2 to 1000")),
     swap("csv_log: true", "batch_inspection: {call: callbacks.py:look}", ':20: spec.callbacks.batch_inspection.call: callbacks.py defines no look, received "callbacks.py:look"'),
+    # Conditions, with the column of each mistake.
+    swap("csv_log: true", "stopping: {when: val_loss plateau 5}", value(20, f"{CONDITIONS}.when", "column 10: unexpected 'plateau' behind 'val_loss'", '"val_loss plateau 5"', "one of <, <=, >, >=, or plateaus")),
+    swap("csv_log: true", "stopping: {any: [loss > 1, a plateaus 0 or b >]}", value(20, f"{CONDITIONS}.any.1", "column 12: 0 is no number of epochs, expected a number of epochs from 1 up; column 20: unexpected the end, expected a number", '"a plateaus 0 or b >"', EXAMPLE)),
+    swap("csv_log: true", "stopping: {}", value(20, CONDITIONS, "nothing that could stop", "{}", "when, any, all, max_time or max_gpu_hours")),
+    swap("csv_log: true", "stopping: {when: 5}", value(20, f"{CONDITIONS}.when", "wrong type", "5", f"{EXAMPLE} or null")),
+    swap("csv_log: true", "learning_rate: {schedule: step}", value(20, "spec.callbacks.learning_rate.schedule", "not allowed", '"step"', 'one of "constant", "linear", "cosine", "exponential"')),
     # What is named beside the file.
     swap("model.py:build", "model.py:biuld", ":8: spec.training.model: model.py defines no biuld, received \"model.py:biuld\", did you mean 'model.py:build'?"),
     swap("model.py:build", "models.py:build", ":8: spec.training.model: no file models.py beside the experiment file, received \"models.py:build\", did you mean 'model.py:build'?"),

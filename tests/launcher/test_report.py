@@ -154,3 +154,39 @@ def test_the_summary_lists_what_the_run_survived(digits: LocalRun) -> None:
 def test_paths_elsewhere_and_urls_are_shown_whole(digits: LocalRun) -> None:
     assert report.shown_path("/elsewhere/runs") == "/elsewhere/runs"
     assert report.shown_path("gs://bucket/runs") == "gs://bucket/runs"
+
+
+def test_what_stopped_a_run_is_told_with_its_values(digits: LocalRun) -> None:
+    why = "val_loss was 3.5, > 3"
+    result = {**RESULT, "stopped_by": "stopping", "epochs": 9, "stop_reason": why}
+    told = report.ending(digits, Outcome(0, result=result)).splitlines()
+    assert told[1] == f"Finished: stopped after epoch 9, since {why}. 71 of 80 epochs were saved."
+    own = {**result, "stopped_by": "Mine", "stop_reason": "enough"}
+    told = report.ending(digits, Outcome(0, result=own)).splitlines()
+    assert told[1].startswith("Finished: Mine stopped training after epoch 9: enough. ")
+
+
+@pytest.mark.parametrize(
+    ("used", "saved", "row"),
+    [
+        (7200.0, 3600.0, "GPU-hours 2 used, 1 saved by epochs that were not needed"),
+        (7200.0, 0.0, "GPU-hours 2 used"),
+        (7200.0, None, "GPU-hours 2 used"),
+        (0.0, 0.0, None),
+    ],
+)
+def test_gpu_hours_are_told_where_gpus_were_used(
+    digits: LocalRun, used: float, saved: float | None, row: str | None
+) -> None:
+    result = {**RESULT, "gpu_seconds_used": used, "gpu_seconds_saved": saved}
+    lines = report.ending(digits, Outcome(0, result=result)).splitlines()
+    assert [" ".join(line.split()) for line in lines if line.startswith("GPU-hours")] == (
+        [row] if row else []
+    )
+
+
+def test_the_summary_says_how_much_patience_the_noise_asks_for(digits: LocalRun) -> None:
+    history = {"val_loss": [1.0 / (epoch + 1) for epoch in range(20)]}
+    lines = report.ending(digits, Outcome(0, result={**RESULT, "history": history})).splitlines()
+    (line,) = (line for line in lines if line.startswith("patience"))
+    assert "8 is enough: noise of val_loss" in line

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from trainer import fit
+from trainer.callbacks import RateSchedule, ReduceLROnPlateau, Stopping
 from trainer.checkpoint import FencedError
 from trainer.contract.checkpointing import CheckpointSpec
 from trainer.contract.position import Phase, Position
@@ -69,8 +70,10 @@ class PatientSaves(RunSaves):
         return super().due(state)
 
 
-def train(folder: Path, attempt: int, gate: Asking, every: Any = "auto") -> tuple[Any, Recorder]:
-    """Two epochs of three steps, validated in six; the weights and the history, None where it was ended."""
+def train(
+    folder: Path, attempt: int, gate: Asking, every: Any = "auto", callbacks: Any = (), epochs: int = 2
+) -> tuple[Any, Recorder]:
+    """Epochs of three steps, validated in six; the weights and the history, None where it was ended."""
     keras.utils.set_random_seed(3)
     hidden = [keras.layers.Dense(4), keras.layers.BatchNormalization(), keras.layers.Dropout(0.2)]
     model = keras.Sequential([keras.Input((6,)), *hidden, keras.layers.Dense(1)])
@@ -87,8 +90,8 @@ def train(folder: Path, attempt: int, gate: Asking, every: Any = "auto") -> tupl
 
     try:
         history = fit(
-            model, X, Y, batch_size=16, epochs=2, seed=1, verbose=0, validation_data=(X, Y),
-            validation_batch_size=8, gate=gate, saves=saves,
+            model, X, Y, batch_size=16, epochs=epochs, seed=1, verbose=0, validation_data=(X, Y),
+            validation_batch_size=8, gate=gate, saves=saves, callbacks=list(callbacks),
         )  # fmt: skip
     except Killed:
         opened[0].flush()
@@ -150,3 +153,42 @@ def test_training_ends_at_the_ticket_after_it_is_found_that_a_later_attempt_was_
     # Saved at step 2; the save of step 4 meets the later attempt, and the next ticket is the last.
     assert [each.name for each in (tmp_path / "checkpoints").glob("*/manifest.json")] == ["manifest.json"]
     assert begun[-1] == Position(1, Phase.TRAINING, 2)
+
+
+def deciding() -> list[Any]:
+    """What decides the course: a rate that rises and falls, is lowered, and a stop on two metrics."""
+    return [
+        RateSchedule(warmup_steps=5, schedule="cosine", decay_steps=60, alpha=0.1),
+        ReduceLROnPlateau("val_loss", factor=0.5, patience=1, min_delta=0.01),
+        Stopping(
+            "val_mae plateaus 2 within 0.005 and val_loss plateaus 2 within 0.005 or val_loss > 9",
+            restore_best_weights=True,
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("saved", "end"),
+    [
+        (Position(0, Phase.TRAINING, 1), Position(0, Phase.TRAINING, 2)),
+        (Position(1, Phase.VALIDATING, 2), Position(1, Phase.VALIDATING, 3)),
+        (Position(2, Phase.EPOCH_END), Position(3, Phase.TRAINING, 0)),
+        (Position(4, Phase.TRAINING, 0), Position(4, Phase.AVERAGING)),
+    ],
+    ids=str,
+)
+def test_rates_and_stops_are_those_of_a_run_that_was_not_killed(
+    tmp_path: Path, saved: Position, end: Position
+) -> None:
+    whole = deciding()
+    undisturbed, _ = train(tmp_path / "undisturbed", 1, Asking(), callbacks=whole, epochs=40)
+    assert 5 < len(undisturbed[1]["loss"]) < 40, "it has to stop, and behind where it is killed"
+
+    killed, _ = train(tmp_path / "run", 1, Asking((saved,), end), callbacks=deciding(), epochs=40)
+    assert killed is None
+    again = deciding()
+    resumed, recorder = train(tmp_path / "run", 2, Asking(), callbacks=again, epochs=40)
+    assert recorder.resumed_at is not None
+    assert recorder.resumed_at.position == saved
+    assert_same(resumed, undisturbed)
+    assert again[2].reason == whole[2].reason != ""

@@ -8,7 +8,9 @@ from trainer.callbacks.build import build_callbacks, callbacks_by_kind
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
 from trainer.callbacks.metrics_exporter import MetricsExporter
+from trainer.callbacks.rate_schedule import RateSchedule
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from trainer.callbacks.stopping import Stopping
 from trainer.callbacks.tensorboard_log import TensorBoardLog
 
 __all__ = [
@@ -20,7 +22,9 @@ __all__ = [
     "CSVLog",
     "EarlyStopping",
     "MetricsExporter",
+    "RateSchedule",
     "ReduceLROnPlateau",
+    "Stopping",
     "TensorBoardLog",
     "build_callbacks",
     "callbacks_by_kind",

@@ -6,7 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from trainer.callbacks.base import MonitoringCallback, StatefulCallback
-from trainer.callbacks.learning_rate import learning_rates, require_settable, set_learning_rates
+from trainer.callbacks.learning_rate import (
+    learning_rates,
+    own_rates,
+    require_settable,
+    set_learning_rates,
+)
 from trainer.policies.batch_size import (
     GrowthOptions,
     RateRule,
@@ -68,16 +73,17 @@ class _Resizes(StatefulCallback):
     def _ask_for(self, size: int, logs: dict[str, Any] | None) -> None:
         """Notes the size, scales the rates by the rule, and leaves those of the epoch in its logs."""
         assert self.batch_size is not None
-        rates = learning_rates(self.model)
         if logs is not None:
             logs[BATCH_SIZE] = self.batch_size
-            for name, rate in rates.items():
+            for name, rate in learning_rates(self.model).items():
                 # A reducer in front of this one has left them already, and may have changed them since.
                 logs.setdefault(name, rate)
         self.next_batch_size = size
         factor = rate_factor(self._rule, self.batch_size, size)
         if factor != 1.0:
-            set_learning_rates(self.model, {name: rate * factor for name, rate in rates.items()})
+            # Those that a RateSchedule multiplies, as the reducer does.
+            own = own_rates(self.model)
+            set_learning_rates(self.model, {name: rate * factor for name, rate in own.items()})
 
 
 class BatchSizeSchedule(_Resizes):

@@ -1,6 +1,6 @@
 """Builds an experiment's callbacks in the order of `trainer.contract.callback_order`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,8 +12,10 @@ from trainer.callbacks.batch_size import BatchSizeOnPlateau, BatchSizeSchedule
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.rate_schedule import RateSchedule
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.snapshot import Snapshots
+from trainer.callbacks.stopping import Stopping
 from trainer.callbacks.tensorboard_log import TensorBoardLog
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
 from trainer.contract.run_directory import RunDirectory
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 Callbacks = list[keras.callbacks.Callback]
 Load = Callable[[str], Callable[..., Any]]
 
+_STOPPING = ("monitor", "mode", "restore_best_weights", "start_from_epoch", "max_gpu_hours")
+"""Keys of the experiment file's `stopping` that are options of the callback, too."""
+
 
 def build_callbacks(
     spec: "CallbacksSpec",
@@ -34,9 +39,10 @@ def build_callbacks(
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
     load: Load = user_code.load_installed,
+    budgets: Mapping[str, Any] | None = None,
 ) -> Callbacks:
     """The callbacks of `callbacks_by_kind`, without their kinds."""
-    return [callback for _, callback in callbacks_by_kind(spec, run, custom, has_validation, load)]
+    return [callback for _, callback in callbacks_by_kind(spec, run, custom, has_validation, load, budgets)]
 
 
 def callbacks_by_kind(
@@ -45,6 +51,7 @@ def callbacks_by_kind(
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
     load: Load = user_code.load_installed,
+    budgets: Mapping[str, Any] | None = None,
 ) -> list[tuple[CallbackKind, keras.callbacks.Callback]]:
     """The callbacks that `spec` asks for and the kind of each, in their order.
 
@@ -56,6 +63,7 @@ def callbacks_by_kind(
         custom: The user's own, made already.
         has_validation: Whether epochs give `val_` metrics; if not, a monitor left at its default is `loss`.
         load: Finds a function of the user's by its reference.
+        budgets: What `Stopping` has to know of the run to hold it to its budgets, as keyword arguments.
     """
     writer, snapshots = BackgroundWriter(), Snapshots()
 
@@ -90,8 +98,10 @@ def callbacks_by_kind(
         CallbackKind.CUSTOM: lambda: list(custom),
         CallbackKind.BATCH_INSPECTION: lambda: _batch_inspection(spec, run, load, writer),
         CallbackKind.BATCH_SIZE_CHANGES: lambda: _batch_size_changes(spec, has_validation),
+        CallbackKind.LEARNING_RATE: lambda: _rate_schedule(spec),
         CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
         CallbackKind.EARLY_STOPPING: early_stopping,
+        CallbackKind.STOPPING: lambda: _stopping(spec, has_validation, budgets or {}, snapshots),
         CallbackKind.BEST_MODELS: best_models,
         CallbackKind.CSV_LOG: csv_log,
         CallbackKind.TENSORBOARD: tensorboard,
@@ -121,6 +131,21 @@ def _batch_size_changes(spec: "CallbacksSpec", has_validation: bool) -> Callback
         return [BatchSizeSchedule(sizes, scale_learning_rate=rule)]
     options = _options(changes.on_plateau, has_validation)
     return [BatchSizeOnPlateau(**options, scale_learning_rate=rule)]
+
+
+def _rate_schedule(spec: "CallbacksSpec") -> Callbacks:
+    return [] if spec.learning_rate is None else [RateSchedule(**spec.learning_rate.model_dump())]
+
+
+def _stopping(
+    spec: "CallbacksSpec", has_validation: bool, budgets: Mapping[str, Any], snapshots: Snapshots
+) -> Callbacks:
+    section = spec.stopping
+    if section is None:
+        return []
+    options = {key: value for key, value in _options(section, has_validation).items() if key in _STOPPING}
+    condition, seconds = section.condition(), section.max_time
+    return [Stopping(condition, max_seconds=seconds, **options, **budgets, snapshots=snapshots)]
 
 
 def _options(section: "BaseModel", has_validation: bool) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The learning rates of a model's optimizer: one, or several under an optimizer that wraps others."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from trainer.callbacks.snapshot import read_local
+from trainer.keras_private import multiply_rate, own_rate
 
 LEARNING_RATE = "learning_rate"
 
@@ -14,8 +16,23 @@ def learning_rates(model: keras.Model) -> dict[str, float]:
     return {name: float(read_local(optimizer.learning_rate)) for name, optimizer in _owners(model).items()}
 
 
+def own_rates(model: keras.Model) -> dict[str, float]:
+    """As `learning_rates`, but what `set_learning_rates` sets: before a schedule multiplies it.
+
+    What a LearningRateSchedule of the model's owns is left out.
+    """
+    own = {name: own_rate(optimizer) for name, optimizer in _owners(model).items()}
+    return {name: float(read_local(rate)) for name, rate in own.items() if isinstance(rate, keras.Variable)}
+
+
+def multiply_rates(model: keras.Model, share: Callable[[Any], Any]) -> None:
+    """Makes every step use the rates times `share(step)`; see `trainer.keras_private.multiply_rate`."""
+    for optimizer in _owners(model).values():
+        multiply_rate(optimizer, share)
+
+
 def set_learning_rates(model: keras.Model, rates: dict[str, float]) -> None:
-    """Sets the rates that are given, by the names of `learning_rates`."""
+    """Sets the rates that are given, by the names of `own_rates`."""
     owners = _owners(model)
     for name, rate in rates.items():
         owners[name].learning_rate = rate
@@ -28,7 +45,7 @@ def require_settable(model: keras.Model, who: str) -> None:
         ValueError: If a LearningRateSchedule owns a rate; the message says what to change.
     """
     for optimizer in _owners(model).values():
-        if not isinstance(optimizer.learning_rate, keras.Variable):
+        if not isinstance(own_rate(optimizer), keras.Variable):
             raise ValueError(
                 f"{who} cannot set the learning rate of `{optimizer.name}`: a LearningRateSchedule owns it. "
                 f"Compile the model with a plain number as learning rate, or leave {who} out."

@@ -6,7 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from trainer.callbacks.base import MonitoringCallback
-from trainer.callbacks.learning_rate import learning_rates, require_settable, set_learning_rates
+from trainer.callbacks.learning_rate import (
+    learning_rates,
+    own_rates,
+    require_settable,
+    set_learning_rates,
+)
 from trainer.policies.direction import Direction
 from trainer.policies.plateau import PlateauOptions, PlateauState, decide
 
@@ -14,7 +19,8 @@ from trainer.policies.plateau import PlateauOptions, PlateauState, decide
 class ReduceLROnPlateau(MonitoringCallback):
     """Keras's ReduceLROnPlateau, which can also be captured and restored.
 
-    As in Keras it adds `learning_rate` to the epoch's logs, the rate that the epoch was trained with.
+    As in Keras it adds `learning_rate` to the epoch's logs, the rate that the epoch was trained with. Under a
+    `RateSchedule` it lowers the rate that the schedule multiplies; `min_lr` is a limit of that one.
 
     Args:
         monitor: Name of the metric in the epoch's logs.
@@ -62,13 +68,12 @@ class ReduceLROnPlateau(MonitoringCallback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Decides, and sets the optimizer's rate where it is time."""
         direction = self.direction()
-        rates = learning_rates(self.model)
         if logs is not None:
-            logs.update(rates)
+            logs.update(learning_rates(self.model))
         value = self.monitored(logs)
         if value is None:
             return
-        decision = decide(self._options(direction), self._state, value, rates)
+        decision = decide(self._options(direction), self._state, value, own_rates(self.model))
         self._state = decision.state
         set_learning_rates(self.model, dict(decision.rates))
 

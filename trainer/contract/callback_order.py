@@ -16,9 +16,11 @@ class CallbackKind(StrEnum):
 
     CUSTOM = "custom"
     BATCH_INSPECTION = "batch_inspection"
+    LEARNING_RATE = "learning_rate"
     REDUCE_LR_ON_PLATEAU = "reduce_lr_on_plateau"
-    BATCH_SIZE_CHANGES = "batch_size_changes"
     EARLY_STOPPING = "early_stopping"
+    STOPPING = "stopping"
+    BATCH_SIZE_CHANGES = "batch_size_changes"
     BEST_MODELS = "best_models"
     CSV_LOG = "csv_log"
     TENSORBOARD = "tensorboard"
@@ -67,6 +69,14 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         files=("logs/batches.jsonl",),
     ),
     CallbackPosition(
+        CallbackKind.LEARNING_RATE,
+        "before the reducer, which lowers the rate that this one multiplies; it works within the step, and "
+        "does nothing when an epoch ends",
+        reads="the number of training steps before this one",
+        changes="the learning rate of every step, by a share of it",
+        state="nothing: the share depends on the step alone",
+    ),
+    CallbackPosition(
         CallbackKind.REDUCE_LR_ON_PLATEAU,
         "before stopping, and before the logs: it tells them the rate that the epoch was trained with",
         reads="{monitor}",
@@ -74,18 +84,26 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         state="best value, epochs waited, cooldown left",
     ),
     CallbackPosition(
-        CallbackKind.BATCH_SIZE_CHANGES,
-        "behind the reducer, whose rate it scales; before the logs, which it tells the epoch's batch size",
-        reads="the epoch's number; or on_plateau's monitor",
-        changes="the global batch size of the next epoch, the learning rate by a rule; adds both to the logs",
-        state="best value, epochs waited, cooldown left; the size stands in the loop's own state",
-    ),
-    CallbackPosition(
         CallbackKind.EARLY_STOPPING,
         "after the reducer, before what is written: its decision is final when files are made",
         reads="{monitor}",
         changes="whether training goes on; at its end the weights, where the best are restored",
         state="best value and epoch, epochs waited, the best weights",
+    ),
+    CallbackPosition(
+        CallbackKind.STOPPING,
+        "after early stopping, which is named where both would stop; its decision, too, is final when files "
+        "are made",
+        reads="the metrics of its conditions, {monitor} where the best are restored, the time spent",
+        changes="whether training goes on; at its end the weights, where the best are restored",
+        state="epochs waited by each plateau, best value, epoch and weights, the time spent, why it stopped",
+    ),
+    CallbackPosition(
+        CallbackKind.BATCH_SIZE_CHANGES,
+        "behind the reducer, whose rate it scales; before the logs, which it tells the epoch's batch size",
+        reads="the epoch's number; or on_plateau's monitor",
+        changes="the global batch size of the next epoch, the learning rate by a rule; adds both to the logs",
+        state="best value, epochs waited, cooldown left; the size stands in the loop's own state",
     ),
     CallbackPosition(
         CallbackKind.BEST_MODELS,

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -142,6 +142,22 @@ MaybeDuration = Annotated[
     _Seconds | None, BeforeValidator(_seconds, json_schema_input_type=_DurationText | _Seconds | None)
 ]
 """As `Duration`, or null."""
+
+LARGEST_COUNT = 2**31 - 1
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+NumberFromZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Monitor = Annotated[
+    str,
+    # A monitor is also the name of a folder in the run directory.
+    text(
+        r"^[A-Za-z_][A-Za-z0-9_.-]*$",
+        "the name of a metric, of letters, digits, '_', '-' and '.', such as val_loss",
+        100,
+    ),
+]
+Mode = Literal["auto", "min", "max"]
 
 PlainMapping = Annotated[dict[str, Any], AfterValidator(check_plain)]
 """A mapping in a format that is not ours, such as Kubernetes' own."""

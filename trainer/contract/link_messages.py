@@ -74,11 +74,13 @@ class StartAttempt:
     Attributes:
         addresses: `host:port` of every worker's training process, in order.
         furthest: What earlier attempts had completed, as in `AttemptRecord.last`; None if nothing.
+        earlier_seconds: How long all earlier attempts ran.
     """
 
     attempt: int
     addresses: tuple[str, ...]
     furthest: tuple[int, int, int] | None = None
+    earlier_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ class Assignment:
         digest: Of experiment and code; every checkpoint carries it.
         threads: Threads of one operation; 0 divides this machine's CPUs among the workers.
         dry: Whether the callbacks are watched, for the launcher to judge them.
+        earlier_seconds: How long all earlier attempts of the run were going.
     """
 
     folder: str
@@ -70,6 +71,7 @@ class Assignment:
     digest: str = ""
     threads: int = 0
     dry: bool = False
+    earlier_seconds: float = 0.0
 
 
 class Action(StrEnum):

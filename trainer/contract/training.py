@@ -12,9 +12,15 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from trainer.contract.checkpointing import CheckpointSpec
 from trainer.contract.fields import (
+    Count,
+    CountOrZero,
     FrozenModel,
     KeyPath,
     MaybeDuration,
+    Mode,
+    Monitor,
+    Number,
+    NumberFromZero,
     PlainMapping,
     Problem,
     raise_problems,
@@ -22,12 +28,13 @@ from trainer.contract.fields import (
     text,
 )
 from trainer.contract.launch import MetricsSpec, RestartSpec, StorageSpec, launch_problems
+from trainer.contract.learning_rate import LearningRate, learning_rate_problems
 from trainer.contract.pod_spec import PodSpec
+from trainer.contract.stopping import Stopping, has_conditions, stopping_problems
 
 API_VERSION = "perdure.dev/v1alpha1"
 KIND = "Experiment"
 
-LARGEST_COUNT = 2**31 - 1
 LARGEST_SEED = 2**32 - 1
 
 
@@ -59,11 +66,12 @@ def _flag(value: object) -> object:
     return False if value is None else value
 
 
+def _off_if_false(value: object) -> object:
+    """Reads `false` as none; null is none already."""
+    return None if value is False else value
+
+
 _EmptyMapping: TypeAlias = Annotated[dict[str, Any], Field(max_length=0)]
-Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
-CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-NumberFromZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 Reference = Annotated[
@@ -72,15 +80,6 @@ Reference = Annotated[
         r"^(([A-Za-z0-9_][A-Za-z0-9_-]*/)*[A-Za-z0-9_][A-Za-z0-9_-]*\.py"
         r"|[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*):[A-Za-z_][A-Za-z0-9_]*$",
         "file.py:name beside this file, or package.module:name of an installed package",
-    ),
-]
-Monitor = Annotated[
-    str,
-    # A monitor is also the name of a folder in the run directory.
-    text(
-        r"^[A-Za-z_][A-Za-z0-9_.-]*$",
-        "the name of a metric, of letters, digits, '_', '-' and '.', such as val_loss",
-        100,
     ),
 ]
 ExperimentName = Annotated[
@@ -95,7 +94,6 @@ ExperimentName = Annotated[
 WeightsFile = Annotated[
     str, text(r"^[^\x00-\x1f\x7f]+\.(keras|h5)$", "the path of a .keras, .weights.h5 or .h5 file", 1000)
 ]
-Mode = Literal["auto", "min", "max"]
 
 
 class TrainingSpec(FrozenModel):
@@ -250,14 +248,26 @@ class BatchInspection(FrozenModel):
 class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
-    `false` or null switches one off, `true` or `{}` takes its defaults.
+    `false` or null switches one off, `true` or `{}` takes its defaults; of those that have none something has
+    to be said.
     """
 
     early_stopping: Annotated[
         EarlyStopping | None,
         BeforeValidator(_switch(EarlyStopping), json_schema_input_type=EarlyStopping | bool | None),
     ] = EarlyStopping()
-    """Ends training when the monitored value no longer improves; on when left out."""
+    """Ends training when the monitored value no longer improves; on when left out, unless `stopping` has
+    conditions."""
+    stopping: Annotated[
+        Stopping | None,
+        BeforeValidator(_off_if_false, json_schema_input_type=Stopping | Literal[False] | None),
+    ] = None
+    """Ends training on conditions over several metrics, or when a budget is spent; off when left out."""
+    learning_rate: Annotated[
+        LearningRate | None,
+        BeforeValidator(_off_if_false, json_schema_input_type=LearningRate | Literal[False] | None),
+    ] = None
+    """Warm-up of the learning rate, and a schedule behind it; off when left out."""
     reduce_lr_on_plateau: Annotated[
         ReduceLROnPlateau | None,
         BeforeValidator(_switch(ReduceLROnPlateau), json_schema_input_type=ReduceLROnPlateau | bool | None),
@@ -293,6 +303,14 @@ class CallbacksSpec(FrozenModel):
     ] = ()
     """Your own callbacks, such as `callbacks.py:make`: callables that return a Keras callback or a list."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _conditions_take_the_place_of_early_stopping(cls, values: object) -> object:
+        # Its default would end a run whose file says when to end it.
+        if isinstance(values, Mapping) and "early_stopping" not in values:
+            return {**values, "early_stopping": None} if has_conditions(values.get("stopping")) else values
+        return values
+
 
 def cross_field_problems(spec: object) -> list[Problem]:
     """Finds what is wrong between fields that may each be right by themselves.
@@ -313,6 +331,7 @@ def cross_field_problems(spec: object) -> list[Problem]:
     if isinstance(callbacks, Mapping):
         problems += _monitor_problems(callbacks.get("best_models"))
         problems += _batch_size_problems(callbacks.get("batch_size_changes"), workers)
+        problems += stopping_problems(callbacks) + learning_rate_problems(callbacks)
     return problems + launch_problems(spec)
 
 

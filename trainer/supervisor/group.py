@@ -259,13 +259,17 @@ class Group:
         self._round = self._gather_until = None
         self._course.begin(now)
         addresses = tuple(member.address for member in self._members)
+        start = link.StartAttempt(attempt, addresses, self._furthest(), self._earlier_seconds())
         for worker, member in enumerate(self._members):
             member.begin(attempt, now)
-            self._send(worker, link.StartAttempt(attempt, addresses, self._furthest()))
+            self._send(worker, start)
         self._do(events.Announce(AttemptStarted(attempt)))
 
     def _furthest(self) -> tuple[int, int, int] | None:
         return max((record.last for record in self._records if record.last is not None), default=None)
+
+    def _earlier_seconds(self) -> float:
+        return sum(record.seconds for record in self._records)
 
     # An attempt runs.
 
@@ -436,7 +440,7 @@ class Group:
 
     def _finish_if_overdue(self, deadline: float, now: float) -> None:
         """Asks for the end of training; where an interruption prevents it, the next attempt asks again."""
-        ran = sum(record.seconds for record in self._records) + self._course.seconds(now)
+        ran = self._earlier_seconds() + self._course.seconds(now)
         if ran >= deadline:
             self._course.finishing = True
             self._wanted.append(Wanted(0, link.Request(Wish.FINISH), now))

@@ -66,6 +66,7 @@ class StartChild:
     attempt: int
     addresses: tuple[str, ...]
     furthest: tuple[int, int, int] | None = None
+    earlier_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,9 @@ class MemberMachine:
         self.attempt = message.attempt
         self.child = Child.ALIVE
         self._failure, self._finished, self._note = None, False, ""
-        self._actions.append(StartChild(message.attempt, message.addresses, message.furthest))
+        self._actions.append(
+            StartChild(message.attempt, message.addresses, message.furthest, message.earlier_seconds)
+        )
 
     def _run_ended(self, message: link.RunEnded, now: float) -> None:
         self._send(link.Ack())

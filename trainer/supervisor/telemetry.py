@@ -125,9 +125,8 @@ class Telemetry:
                 run.set(names.RUN_EPOCH_SECONDS, message.seconds)
                 run.set(names.RUN_EXAMPLES_PER_SECOND, message.examples_per_second)
             case Ended() if message.result is not None:
-                self._saved = self._gpu_seconds_saved(
-                    int(message.result.get("epochs", 0)), int(message.result.get("epochs_asked", 0))
-                )
+                # None where no epoch was measured.
+                self._saved = float(message.result.get("gpu_seconds_saved") or 0.0)
             case _:
                 pass
 
@@ -165,9 +164,6 @@ class Telemetry:
 
     def _gpu_seconds(self, now: float) -> float:
         return self._gpus * self._plan.workers * (self._earlier.seconds + now - self._began)
-
-    def _gpu_seconds_saved(self, epochs: int, asked: int) -> float:
-        return self._gpu_seconds(self._clock()) / epochs * max(0, asked - epochs) if epochs else 0.0
 
 
 @cache

@@ -95,7 +95,7 @@ class WorkerProcesses:
             self._standby.tell(Prepare(self._threads, self._standby.last_ticket.descriptor))
             self._have_imported_ahead()
 
-    def start(self, attempt: int, addresses: tuple[str, ...]) -> None:
+    def start(self, attempt: int, addresses: tuple[str, ...], earlier_seconds: float = 0.0) -> None:
         """Makes the standby the training process of an attempt; it may still have to import."""
         plan = self._plan
         self._assignment = Assignment(
@@ -111,6 +111,7 @@ class WorkerProcesses:
             digest=plan.digest,
             threads=plan.threads,
             dry=plan.dry,
+            earlier_seconds=earlier_seconds,
         )
         self._assign(self._assignment)
 

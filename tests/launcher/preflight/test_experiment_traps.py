@@ -34,6 +34,8 @@ SPOT_BY_AFFINITY = f"""{END}    affinity: {{nodeAffinity: {{requiredDuringSchedu
   restart:
     notice: 10m
 """
+WAITS = "      patience: 8\n"
+STOPPING = f"{WAITS}    stopping:\n      any:\n        - val_loss > 9\n        - "
 LARGE = Measured("earlier", 20 * 1024**3)
 
 TRAPS = {
@@ -86,6 +88,26 @@ TRAPS = {
     ),
     "a reducer with a cooldown": Trap(
         Code.REDUCES_TOO_LATE, "patience: 3", "cooldown: 3", "reduce_lr_on_plateau:", "after 4 and 10 epochs",
+    ),
+    "a reducer that a condition is faster than": Trap(
+        Code.REDUCES_TOO_LATE, WAITS, f"{STOPPING}val_loss plateaus 6\n",
+        "patience: 3", "after 3 and 6 epochs, and stopping ends the run after 6: it acts once before",
+    ),
+    "a condition on what no metric gives": Trap(
+        Code.MONITOR_MISSING, WAITS, f"{STOPPING}val_f1 > 0.9\n", "val_f1",
+        "no metric gives val_f1",
+    ),
+    "a condition on the training data": Trap(
+        Code.MONITOR_OF_TRAINING, WAITS, f"{STOPPING}accuracy plateaus 9\n",
+        "plateaus", "accuracy is measured on the training data",
+    ),
+    "a condition that takes the worst for the best": Trap(
+        Code.DIRECTION_CONTRADICTS, WAITS, f"{STOPPING}val_loss plateaus 9 max\n",
+        "plateaus", "mode is max, and val_loss is the better the smaller it is",
+    ),
+    "a condition as long as the run": Trap(
+        Code.PATIENCE_TOO_LONG, WAITS, f"{STOPPING}val_loss plateaus 79\n",
+        "plateaus", "'val_loss plateaus 79' cannot hold before the last of 80 epochs",
     ),
     "no restore of the best weights": Trap(
         Code.BEST_NOT_RESTORED, "patience: 8", "patience: 8\n      restore_best_weights: false",
@@ -327,3 +349,23 @@ def test_names_of_metrics_are_keras_own(metrics: str, given: str, missing: str, 
 
 def test_severities_are_told_in_words() -> None:
     assert [str(each) for each in Severity] == ["error", "warning", "note"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_too_late"),
+    [
+        ("val_loss plateaus 7", False),
+        ("val_loss plateaus 6", True),
+        ("val_accuracy plateaus 2", False),
+        ("val_loss plateaus 3 or val_accuracy plateaus 9", True),
+        # The longest of what has to hold together is waited for.
+        ("val_loss plateaus 3 and val_loss plateaus 9 within 0.1", False),
+        ("val_loss plateaus 3 and val_accuracy plateaus 9", True),
+    ],
+)
+def test_a_condition_may_be_faster_than_the_reducer(
+    tmp_path: Path, condition: str, is_too_late: bool
+) -> None:
+    text = changed("      patience: 8\n", f"      patience: 8\n    stopping:\n      when: {condition}\n")
+    codes = [finding.code for finding in check_experiment(subject(tmp_path, text))]
+    assert (Code.REDUCES_TOO_LATE in codes) is is_too_late

@@ -1,16 +1,13 @@
 """The deciding callbacks beside Keras's own, over random sequences of metrics, on real models."""
 
-import math
-import random
 import warnings
 
 import keras
 import numpy as np
 import pytest
 
-from trainer.callbacks import EarlyStopping, ReduceLROnPlateau
-
-SEQUENCES = 240
+from tests.trainer.callbacks.metric_sequences import SEQUENCES, monitored
+from trainer.callbacks import EarlyStopping, ReduceLROnPlateau, Stopping
 
 
 @pytest.fixture(scope="module")
@@ -25,31 +22,6 @@ def models():
         model.evaluate(np.zeros((1, 1)), np.zeros((1, 1)), verbose=0)
         built.append(model)
     return built
-
-
-def draw(seed):
-    """Options and a sequence of logs with ties, NaN, infinities and missing values."""
-    rng = random.Random(seed)
-    monitor = rng.choice(["val_loss", "loss", "val_accuracy", "accuracy"])
-    values = rng.choice(
-        [
-            lambda: rng.choice([0.5, 0.25, 1.0, 1.0 + 1e-9, 0.75]),
-            rng.random,
-            lambda: rng.choice([math.nan, rng.random(), rng.random()]),
-            lambda: rng.choice([math.inf, -math.inf, 1.0, rng.random()]),
-        ]
-    )
-    epochs = [
-        {"loss": 1.0, **({monitor: values()} if rng.random() > 0.1 else {})}
-        for _ in range(rng.randint(1, 25))
-    ]
-    common = {
-        "monitor": monitor,
-        "mode": rng.choice(["auto", "auto", "min", "max"]),
-        "patience": rng.randint(0, 4),
-        "min_delta": rng.choice([0, 1e-4, 0.25, -0.1]),
-    }
-    return rng, common, epochs
 
 
 def drive(model, callback, epochs):
@@ -82,7 +54,7 @@ def compare(models, theirs, ours, epochs):
 def test_early_stopping(models):
     stops = set()
     for seed in range(SEQUENCES):
-        rng, options, epochs = draw(seed)
+        rng, options, epochs = monitored(seed)
         options["baseline"] = rng.choice([None, None, 0.4])
         options["start_from_epoch"] = rng.choice([0, 0, 3])
         options["restore_best_weights"] = rng.random() < 0.7
@@ -96,10 +68,30 @@ def test_early_stopping(models):
     assert None in stops
 
 
+def test_a_plateau_as_a_condition(models):
+    stops = set()
+    for seed in range(SEQUENCES):
+        rng, options, epochs = monitored(seed)
+        # A condition has neither a patience of 0 nor a negative delta, of which Keras takes the magnitude.
+        options["patience"] = max(1, options["patience"])
+        options["min_delta"] = abs(options["min_delta"])
+        baseline = rng.choice([None, None, 0.4])
+        mode = "" if options["mode"] == "auto" else options["mode"]
+        condition = (
+            f"{options['monitor']} plateaus {options['patience']} {mode} within {options['min_delta']}"
+        )
+        condition += "" if baseline is None else f" baseline {baseline}"
+        theirs = keras.callbacks.EarlyStopping(**options, baseline=baseline)
+        stopped, _, _ = compare(models, theirs, Stopping(condition), epochs)
+        stops.add(stopped)
+    assert len(stops) > 5
+    assert None in stops
+
+
 def test_reduce_lr_on_plateau(models):
     reductions = set()
     for seed in range(SEQUENCES):
-        rng, options, epochs = draw(seed)
+        rng, options, epochs = monitored(seed)
         options["factor"] = rng.choice([0.1, 0.5, 0.9])
         options["cooldown"] = rng.choice([0, 0, 1, 3])
         options["min_lr"] = rng.choice([0.0, 0.0, 0.3, 0.05])
@@ -111,7 +103,7 @@ def test_reduce_lr_on_plateau(models):
 
 def test_restored_callbacks_go_on_as_if_never_stopped(models):
     for seed in range(60):
-        _, options, epochs = draw(seed)
+        _, options, epochs = monitored(seed)
         cut = len(epochs) // 2
         for make in (
             lambda options=options: EarlyStopping(**options, restore_best_weights=True),

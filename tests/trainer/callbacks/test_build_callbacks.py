@@ -11,7 +11,9 @@ from trainer.callbacks import (
     BestModels,
     CSVLog,
     EarlyStopping,
+    RateSchedule,
     ReduceLROnPlateau,
+    Stopping,
     TensorBoardLog,
     build_callbacks,
 )
@@ -26,8 +28,10 @@ CLASSES = {
     CallbackKind.CUSTOM: keras.callbacks.LambdaCallback,
     CallbackKind.BATCH_INSPECTION: BatchInspection,
     CallbackKind.BATCH_SIZE_CHANGES: BatchSizeSchedule,
+    CallbackKind.LEARNING_RATE: RateSchedule,
     CallbackKind.REDUCE_LR_ON_PLATEAU: ReduceLROnPlateau,
     CallbackKind.EARLY_STOPPING: EarlyStopping,
+    CallbackKind.STOPPING: Stopping,
     CallbackKind.BEST_MODELS: BestModels,
     CallbackKind.CSV_LOG: CSVLog,
     CallbackKind.TENSORBOARD: TensorBoardLog,
@@ -39,9 +43,15 @@ def build(has_validation=True, custom=(), **spec):
 
 
 def test_the_order_is_that_of_the_contract():
-    sizes = {"schedule": [{"epoch": 2, "size": 8}]}
-    on = {"reduce_lr_on_plateau": True, "batch_inspection": True, "batch_size_changes": sizes}
-    built = build(**on, custom=[keras.callbacks.LambdaCallback()])
+    built = build(
+        reduce_lr_on_plateau=True,
+        early_stopping=True,
+        stopping={"when": "loss > 9"},
+        learning_rate={"warmup_steps": 1},
+        batch_inspection=True,
+        batch_size_changes={"schedule": [{"epoch": 2, "size": 8}]},
+        custom=[keras.callbacks.LambdaCallback()],
+    )
     classes = [CLASSES[position.kind] for position in CALLBACK_ORDER]
     # What an inspection sees is written by a callback of its own, behind it.
     classes.insert(classes.index(BatchInspection) + 1, BatchLog)
@@ -67,6 +77,30 @@ def test_options_reach_the_callbacks():
     assert (loss.url, loss.suffix) == ("memory://run/best/val_loss", ".weights.h5")
     assert log.url == "memory://run/logs/training.csv"
     assert (board.url, board.histogram_freq, board.batch_freq) == ("memory://run/logs/tensorboard", 2, 10)
+
+
+def test_options_of_stopping_and_of_the_rate_reach_them():
+    run = {"spent_before": 12.0, "gpus": 4, "decides_budgets": False}
+    spec = {
+        "stopping": {
+            "any": ["val_accuracy plateaus 5 and val_f1 plateaus 5 max", "val_loss > 3"],
+            "monitor": "val_accuracy",
+            "mode": "max",
+            "start_from_epoch": 2,
+            "max_time": "1h",
+            "max_gpu_hours": 2.5,
+        },
+        "learning_rate": {"warmup_epochs": 5, "schedule": "cosine", "alpha": 0.1, "decay_steps": 70},
+    }
+    built = build_callbacks(CallbacksSpec.model_validate(spec), RUN, budgets=run)
+    rate, stopping = built[:2]
+    assert (rate.warmup_epochs, rate.schedule, rate.alpha, rate.decay_steps) == (5, "cosine", 0.1, 70)
+    assert str(stopping.condition) == "val_accuracy plateaus 5 and val_f1 plateaus 5 max or val_loss > 3"
+    assert (stopping.monitor, stopping.mode, stopping.start_from_epoch) == ("val_accuracy", "max", 2)
+    assert (stopping.max_seconds, stopping.max_gpu_hours) == (3600, 2.5)
+    assert (stopping.decides_budgets, stopping.restore_best_weights) == (False, True)
+    assert stopping.state()["seconds"] >= 12.0
+    assert not any(isinstance(each, EarlyStopping) for each in built), "conditions take its place"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import json, sys
 import tensorflow as tf
@@ -66,3 +68,44 @@ def test_decisions_reach_every_copy_of_the_variables(tmp_path):
     assert result["rate"] == [0.125, 0.125]
     assert os.listdir(tmp_path / "best") == ["00002-1.keras"]
     assert len((tmp_path / "training.csv").read_text().splitlines()) == 5
+
+
+SCHEDULED = """
+import json
+import tensorflow as tf
+device = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras, numpy as np
+from trainer import fit
+from trainer.callbacks import RateSchedule, ReduceLROnPlateau
+from trainer.callbacks.learning_rate import learning_rates, own_rates
+
+def trained(strategy):
+    with strategy.scope():
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+    x = np.ones((8, 1), "float32")
+    callbacks = [
+        RateSchedule(warmup_steps=4, schedule="cosine", alpha=0.1),
+        ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=100),
+    ]
+    history = fit(model, x, 3 * x, batch_size=4, epochs=4, verbose=0, callbacks=callbacks, shuffle=False)
+    copies = [float(np.max(c)) for c in strategy.experimental_local_results(model.weights[0].value)]
+    return copies, history.history["loss"], learning_rates(model), own_rates(model)
+
+mirrored = trained(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+print(json.dumps([mirrored, trained(tf.distribute.get_strategy())]))
+"""
+
+
+def test_a_schedule_trains_every_copy_as_one_device_is_trained():
+    done = subprocess.run(
+        [sys.executable, "-c", SCHEDULED], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (copies, losses, rates, own), (alone, expected, rates_alone, own_alone) = json.loads(done.stdout)
+    assert copies[0] == copies[1]
+    assert copies[0] == pytest.approx(alone[0], rel=1e-5)
+    assert losses == pytest.approx(expected, rel=1e-5)
+    assert rates == pytest.approx(rates_alone)
+    assert own == own_alone == {"learning_rate": pytest.approx(0.1 / 8)}

@@ -7,7 +7,9 @@ ON = {
     "batch_inspection": True,
     "batch_size_changes": {"schedule": [{"epoch": 2, "size": 8}]},
     "custom": ["own.py:make", "own.py:more"],
+    "learning_rate": {"warmup_steps": 5},
     "reduce_lr_on_plateau": True,
+    "stopping": {"when": "val_loss > 9"},
 }
 OFF = {"early_stopping": False, "best_models": None, "csv_log": False, "tensorboard": False}
 
@@ -20,7 +22,11 @@ def test_every_kind_stands_in_the_order_once_with_a_reason():
 
 def test_decisions_come_before_what_is_written():
     places = {position.kind: place for place, position in enumerate(CALLBACK_ORDER)}
-    decisions = [places[CallbackKind.REDUCE_LR_ON_PLATEAU], places[CallbackKind.EARLY_STOPPING]]
+    decisions = [
+        places[CallbackKind.REDUCE_LR_ON_PLATEAU],
+        places[CallbackKind.EARLY_STOPPING],
+        places[CallbackKind.STOPPING],
+    ]
     written = [
         places[CallbackKind.BEST_MODELS],
         places[CallbackKind.CSV_LOG],
@@ -34,16 +40,19 @@ def test_the_kinds_are_the_keys_of_the_experiment_file():
 
 
 def test_what_an_experiment_has_is_placed_in_that_order():
-    spec = CallbacksSpec.model_validate({**ON, "best_models": [{"monitor": "val_mae"}, {}]})
+    spec = CallbacksSpec.model_validate(
+        {**ON, "early_stopping": True, "best_models": [{"monitor": "val_mae"}, {}]}
+    )
     found = placed(spec)
-    assert [each.number for each in found] == list(range(1, 11))
+    assert [each.number for each in found] == list(range(1, 13))
     assert [each.key for each in found] == [
-        "custom.0", "custom.1", "batch_inspection", "reduce_lr_on_plateau", "batch_size_changes",
-        "early_stopping", "best_models.0", "best_models.1", "csv_log", "tensorboard",
+        "custom.0", "custom.1", "batch_inspection", "learning_rate", "reduce_lr_on_plateau",
+        "early_stopping", "stopping", "batch_size_changes", "best_models.0", "best_models.1", "csv_log",
+        "tensorboard",
     ]  # fmt: skip
     assert found[1].options == {"reference": "own.py:more"}
-    assert found[6].reads == "val_mae, the weights"
-    assert found[6].files(validated=False) == ["best/val_mae/*"]
+    assert found[8].reads == "val_mae, the weights"
+    assert found[8].files(validated=False) == ["best/val_mae/*"]
     board = found[-1]
     assert len(board.files(validated=True)) == len(board.files(validated=False)) + 1
 
@@ -62,7 +71,9 @@ def test_what_is_off_has_no_place(spec):
 
 @pytest.mark.parametrize("kind", CallbackKind)
 def test_every_template_can_be_filled(kind):
-    spec = CallbacksSpec.model_validate({**ON, "best_models": True, "tensorboard": True})
+    spec = CallbacksSpec.model_validate(
+        {**ON, "early_stopping": True, "best_models": True, "tensorboard": True}
+    )
     [first, *_] = [each for each in placed(spec) if each.position.kind is kind]
     texts = [first.reads, first.changes, *first.files(validated=True)]
     assert all(texts)

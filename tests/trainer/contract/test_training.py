@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trainer.contract.launch import MetricsSpec, RestartSpec, StorageSpec
+from trainer.contract.learning_rate import LearningRate
 from trainer.contract.pod_spec import PodSpec, ResourcesSpec
+from trainer.contract.stopping import Stopping
 from trainer.contract.training import (
     BestModel,
     CallbacksSpec,
@@ -95,6 +97,12 @@ def test_defaults() -> None:
         ("best_models", None, ()),
         ("best_models", [], ()),
         ("best_models", [{"keep": 2}], (BestModel(keep=2),)),
+        ("stopping", False, None),
+        ("stopping", None, None),
+        ("stopping", {"when": "a > 3"}, Stopping(when="a > 3")),
+        ("stopping", {"max_time": "2m"}, Stopping(max_time=120)),
+        ("learning_rate", False, None),
+        ("learning_rate", {"warmup_steps": 3}, LearningRate(warmup_steps=3)),
         ("csv_log", {}, True),
         ("csv_log", None, False),
         ("custom", None, ()),
@@ -104,6 +112,66 @@ def test_defaults() -> None:
 )
 def test_callbacks_can_be_switched(key: str, value: object, expected: object) -> None:
     assert getattr(spec(callbacks={key: value}).callbacks, key) == expected
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "expected"),
+    [
+        ({"stopping": {"when": "loss > 3"}}, None),
+        ({"stopping": {"any": ["loss > 3"]}}, None),
+        ({"stopping": {"when": "loss > 3"}, "early_stopping": {}}, EarlyStopping()),
+        ({"stopping": {"max_time": 60}}, EarlyStopping()),
+        ({"stopping": None}, EarlyStopping()),
+        ({"stopping": Stopping(all=("loss > 3",))}, None),  # type: ignore[call-arg]  # pydantic's plugin knows no alias
+    ],
+)
+def test_conditions_take_the_place_of_the_early_stopping_that_nobody_asked_for(
+    callbacks: dict[str, Any], expected: object
+) -> None:
+    assert CallbacksSpec.model_validate(callbacks).early_stopping == expected
+
+
+STOPPING: tuple[str, ...] = ("callbacks", "stopping")
+RATE: tuple[str, ...] = ("callbacks", "learning_rate")
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "paths"),
+    [
+        ({"stopping": {}}, [STOPPING]),
+        ({"stopping": {"any": []}}, [STOPPING]),
+        (
+            {"stopping": {"any": ["a > 1"], "when": "a > 1", "all": ["a > 1"]}},
+            [(*STOPPING, "any"), (*STOPPING, "all")],
+        ),
+        ({"stopping": {"when": "a > 1", "monitor": "val_f1"}}, []),
+        ({"stopping": {"when": "a > 1", "monitor": "val_f1"}, "early_stopping": None}, []),
+        (
+            {"stopping": {"when": "a > 1", "monitor": "val_f1"}, "early_stopping": {}},
+            [(*STOPPING, "monitor")],
+        ),
+        (
+            {"stopping": {"when": "a > 1", "monitor": "val_f1"}, "early_stopping": True},
+            [(*STOPPING, "monitor")],
+        ),
+        ({"stopping": {"max_time": 5, "monitor": "val_f1"}}, [(*STOPPING, "monitor")]),
+        ({"stopping": {"max_time": 5, "monitor": "val_f1", "restore_best_weights": False}}, []),
+        ({"stopping": {"when": "a > 1"}, "early_stopping": {}}, []),
+        ({"learning_rate": {}}, [RATE]),
+        ({"learning_rate": {"warmup_steps": 1, "warmup_epochs": 1}}, [(*RATE, "warmup_steps")]),
+        (
+            {"learning_rate": {"schedule": "cosine", "decay_steps": 1, "decay_epochs": 1}},
+            [(*RATE, "decay_steps")],
+        ),
+        ({"learning_rate": {"schedule": "exponential"}}, [(*RATE, "alpha")]),
+        ({"learning_rate": {"schedule": "exponential", "alpha": 0.1}}, []),
+        ({"learning_rate": {"warmup_steps": 2, "alpha": 0.1}}, [(*RATE, "alpha")]),
+    ],
+)
+def test_problems_between_the_keys_of_a_callback(
+    callbacks: dict[str, Any], paths: list[tuple[str, ...]]
+) -> None:
+    assert [path for path, _, _ in cross_field_problems({"callbacks": callbacks})] == paths
 
 
 @pytest.mark.parametrize(
@@ -128,6 +196,19 @@ def test_callbacks_can_be_switched(key: str, value: object, expected: object) ->
         (TrainingSpec, {**TRAINING, "parameters": {"a": 2**63}}),
         (TrainingSpec, {**TRAINING, "parameters": {"{a}": [float("inf")]}}),
         (TrainingSpec, {**TRAINING, "epoch": 1}),
+        (Stopping, {"when": ""}),
+        (Stopping, {"when": "a >"}),
+        (Stopping, {"when": True}),
+        (Stopping, {"any": "a > 1"}),
+        (Stopping, {"any": ["a > 1", "b"]}),
+        (Stopping, {"any": False}),
+        (Stopping, {"max_gpu_hours": 0}),
+        (Stopping, {"any_conditions": ["a > 1"]}),
+        (LearningRate, {"warmup_from": 1.5}),
+        (LearningRate, {"schedule": "step"}),
+        (LearningRate, {"decay_steps": 0}),
+        (CallbacksSpec, {"stopping": True}),
+        (CallbacksSpec, {"learning_rate": True}),
         (CallbacksSpec, {"custom": True}),
         (CallbacksSpec, {"best_models": [True]}),
         (StorageSpec, {"url": "s3://key:secret@bucket\n"}),
@@ -206,6 +287,15 @@ experiments = st.builds(
             best_models=st.lists(names, unique=True, max_size=3).map(
                 lambda monitors: tuple(BestModel(monitor=monitor) for monitor in monitors)
             ),
+            stopping=st.none()
+            | st.builds(
+                lambda conditions, start: Stopping.model_validate(
+                    {"all": conditions, "start_from_epoch": start, "max_time": 60}
+                ),
+                st.lists(names.map(lambda name: f"m_{name} plateaus 3"), max_size=2),
+                st.integers(0, 9),
+            ),
+            learning_rate=st.none() | st.builds(LearningRate, warmup_steps=st.integers(1, 9)),
             csv_log=st.booleans(),
             custom=st.lists(names.map(lambda name: f"a.py:{name}"), max_size=2).map(tuple),
         ),

@@ -97,6 +97,20 @@ def test_an_attempt_starts_once_all_are_ready_with_all_addresses() -> None:
     assert scene.sent(link.StartAttempt) == [(0, start), (1, start)]
 
 
+def test_a_later_attempt_is_told_how_long_the_earlier_ones_ran() -> None:
+    scene = running()
+    scene.tick(30)
+    scene.say(1, Exited(1, None, 9))
+    scene.tick(5)
+    ended = [action.record.seconds for action in scene.actions if isinstance(action, events.RecordEnd)]
+    assert len(ended) == 1
+    assert ended[0] >= 30
+    scene.actions.clear()
+    for worker in range(2):
+        scene.say(worker, link.MemberReady(1, f"host{worker}:1"))
+    assert {start.earlier_seconds for _, start in scene.sent(link.StartAttempt)} == {ended[0]}
+
+
 def test_a_ready_from_before_the_attempt_is_not_about_the_next_one() -> None:
     scene = running()
     scene.say(0, link.MemberReady(0, "late:1"))

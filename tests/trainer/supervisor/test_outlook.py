@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.trainer.supervisor.exposition import Exposition
 from trainer.contract.messages import (
     AttemptEnded,
@@ -113,8 +115,17 @@ def test_gpu_seconds_count_attempts_before_and_waiting_now() -> None:
     found = scene.read()
     assert found.value("perdure_run_gpu_seconds_used") == 4 * 2 * 150
     assert found.value("perdure_worker_gpu_seconds_total") == 4 * 50
-    saved = scene.told(*DONE).read().value("perdure_run_gpu_seconds_saved")
-    assert saved == 4 * 2 * 150
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [({"gpu_seconds_saved": 720.5}, 720.5), ({"gpu_seconds_saved": None}, 0.0), ({}, 0.0)],
+)
+def test_gpu_seconds_saved_are_those_of_the_result(told: dict[str, Any], expected: float) -> None:
+    scene = Scene(gpus=4)
+    assert scene.read().value("perdure_run_gpu_seconds_saved") == 0.0
+    scene.told(AttemptStarted(1), Ended(0, 0, result={"epochs": 40, "epochs_asked": 80, **told}))
+    assert scene.read().value("perdure_run_gpu_seconds_saved") == expected
 
 
 def test_what_has_ended_is_neither_idle_nor_overdue() -> None:

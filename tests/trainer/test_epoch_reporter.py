@@ -1,0 +1,48 @@
+"""What is told of an epoch's learning rate: a change that a reducer or a person makes, no schedule's."""
+
+import keras
+import numpy as np
+import pytest
+
+from trainer import fit
+from trainer.callbacks import RateSchedule, ReduceLROnPlateau
+from trainer.contract.messages import EpochFinished
+from trainer.epoch_reporter import EpochReporter
+
+X = np.ones((8, 1), "float32")
+
+
+class Halved(keras.callbacks.Callback):
+    """Halves the rate when epoch 1 has ended."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            self.model.optimizer.learning_rate = 0.25
+
+
+def told(rate, *callbacks):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(rate), "mse")
+    sent = []
+    reporter = EpochReporter(sent.append, 2, 8)
+    fit(model, X, X, batch_size=2, epochs=4, verbose=0, callbacks=[*callbacks, reporter])
+    finished = [message for message in sent if isinstance(message, EpochFinished)]
+    assert reporter.epoch_seconds == [message.seconds for message in finished]
+    return [message.rate_before is not None for message in finished]
+
+
+@pytest.mark.parametrize(
+    ("rate", "callbacks", "expected"),
+    [
+        (0.5, [], [False, False, False, False]),
+        (0.5, [Halved()], [False, True, False, False]),
+        # It tells the rate that an epoch was trained with: the first is the best, the second is waited for.
+        (0.5, [ReduceLROnPlateau("loss", patience=1, min_delta=99, cooldown=9)], [False, False, True, False]),
+        (0.5, [RateSchedule(schedule="cosine")], [False, False, False, False]),
+        (0.5, [RateSchedule(schedule="cosine"), Halved()], [False, True, False, False]),
+        (keras.optimizers.schedules.CosineDecay(0.5, 16), [], [False, True, True, True]),
+    ],
+    ids=["constant", "halved", "reduced", "schedule", "both", "of Keras"],
+)
+def test_a_change_is_told_once_and_a_schedule_is_none(rate, callbacks, expected):
+    assert told(rate, *callbacks) == expected

@@ -1,0 +1,60 @@
+"""Budgets of time and GPU-hours: what has been spent, what stopping early saves, and when it is enough."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What a run has used so far.
+
+    Attributes:
+        seconds: How long its attempts ran, all together.
+        gpus: GPUs of all workers.
+    """
+
+    seconds: float
+    gpus: int
+
+    @property
+    def gpu_seconds(self) -> float:
+        """GPUs times seconds."""
+        return self.gpus * self.seconds
+
+
+def gpu_seconds_saved(gpus: int, epoch_seconds: Sequence[float], epochs_left: int) -> float | None:
+    """GPU-seconds that the epochs which were asked for, but not trained, would have taken.
+
+    An epoch is taken to last as long as the median of those that were trained, without the first, which
+    traces the steps: neither that nor a restart would have come again.
+
+    Args:
+        gpus: GPUs of all workers.
+        epoch_seconds: Of the epochs that were trained, in order, validation and callbacks included.
+        epochs_left: Epochs that were not trained.
+
+    Returns:
+        None where no epoch was measured.
+    """
+    if epochs_left <= 0:
+        return 0.0
+    measured = epoch_seconds[1:] or epoch_seconds
+    return gpus * epochs_left * median(measured) if measured else None
+
+
+def over_budget(spent: Spending, max_seconds: float | None, max_gpu_hours: float | None) -> str | None:
+    """Why a run has to end, in a line for people; None as long as it is within its budgets.
+
+    Args:
+        spent: What it has used.
+        max_seconds: Seconds that it may use; None for no limit.
+        max_gpu_hours: GPU-hours that it may use; None for no limit.
+    """
+    if max_seconds is not None and spent.seconds >= max_seconds:
+        return f"{spent.seconds:.0f} s were used, of a budget of {max_seconds:g}"
+    if max_gpu_hours is not None and spent.gpu_seconds >= max_gpu_hours * HOUR:
+        return f"{spent.gpu_seconds / HOUR:.4g} GPU-hours were used, of a budget of {max_gpu_hours:g}"
+    return None
