@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from trainer import loop, result, user_code
-from trainer.callbacks import BestModels, EarlyStopping, build_callbacks
+from trainer.callbacks import BestModels, EarlyStopping, Watchdog, build_callbacks
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract.exit_codes import ExitCode
@@ -287,6 +287,8 @@ def _row_count(data: Any) -> int | None:
 
 
 def _stopper(callback: Any) -> str:
+    if isinstance(callback, Watchdog):
+        return "watchdog"
     own = isinstance(callback, EarlyStopping | keras.callbacks.EarlyStopping)
     return "early_stopping" if own else type(callback).__name__
 

@@ -16,6 +16,7 @@ _WORDS = {
     "epochs": "all epochs were trained",
     "early_stopping": "stopped early, since what is monitored did not improve any more",
     "deadline": "its deadline came",
+    "watchdog": "stopped by the watchdog, since a step's loss or gradient was a danger",
 }
 
 

@@ -4,16 +4,20 @@ from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.build import build_callbacks
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.gradient_monitor import GradientMonitor
 from trainer.callbacks.metrics_exporter import MetricsExporter
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.tensorboard_log import TensorBoardLog
+from trainer.callbacks.watchdog import Watchdog
 
 __all__ = [
     "BestModels",
     "CSVLog",
     "EarlyStopping",
+    "GradientMonitor",
     "MetricsExporter",
     "ReduceLROnPlateau",
     "TensorBoardLog",
+    "Watchdog",
     "build_callbacks",
 ]

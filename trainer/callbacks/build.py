@@ -8,9 +8,11 @@ import keras
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.gradient_monitor import GradientMonitor
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.snapshot import Snapshots
 from trainer.callbacks.tensorboard_log import TensorBoardLog
+from trainer.callbacks.watchdog import Watchdog
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
 from trainer.contract.run_directory import RunDirectory
 from trainer.storage import BackgroundWriter
@@ -66,7 +68,17 @@ def build_callbacks(
             return []
         return [TensorBoardLog(run.tensorboard, **board.model_dump(), writer=writer, snapshots=snapshots)]
 
+    def watchdog() -> Callbacks:
+        return [] if spec.watchdog is None else [Watchdog(**spec.watchdog.model_dump())]
+
+    def gradient_monitor() -> Callbacks:
+        return (
+            [] if spec.gradient_monitor is None else [GradientMonitor(**spec.gradient_monitor.model_dump())]
+        )
+
     builders: dict[CallbackKind, Callable[[], Callbacks]] = {
+        CallbackKind.WATCHDOG: watchdog,
+        CallbackKind.GRADIENT_MONITOR: gradient_monitor,
         CallbackKind.CUSTOM: lambda: list(custom),
         CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
         CallbackKind.EARLY_STOPPING: early_stopping,

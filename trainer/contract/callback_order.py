@@ -7,6 +7,8 @@ from enum import StrEnum
 class CallbackKind(StrEnum):
     """A kind of callback, named by its key in the experiment file's `callbacks`."""
 
+    WATCHDOG = "watchdog"
+    GRADIENT_MONITOR = "gradient_monitor"
     CUSTOM = "custom"
     REDUCE_LR_ON_PLATEAU = "reduce_lr_on_plateau"
     EARLY_STOPPING = "early_stopping"
@@ -30,9 +32,17 @@ class CallbackPosition:
 
 CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
     CallbackPosition(
+        CallbackKind.WATCHDOG,
+        "first: it judges the steps that all else of the epoch is made of",
+    ),
+    CallbackPosition(
+        CallbackKind.GRADIENT_MONITOR,
+        "before whatever reads the epoch's values, since it adds some",
+    ),
+    CallbackPosition(
         CallbackKind.CUSTOM,
-        "yours come first, in the order given: a metric they add or a weight they change is seen by every "
-        "decision and by every file of the same epoch",
+        "yours come before all else that reads the epoch, in the order given: a metric they add or a weight they "
+        "change is seen by every decision and by every file of the same epoch",
     ),
     CallbackPosition(
         CallbackKind.REDUCE_LR_ON_PLATEAU,

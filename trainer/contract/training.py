@@ -188,6 +188,51 @@ class TensorBoard(FrozenModel):
     """Steps between scalars within an epoch, or `epoch` for epochs only."""
 
 
+WatchdogAction = Literal["warn", "stop", "skip", "roll_back"]
+
+
+class Watchdog(FrozenModel):
+    """Looks at every training step, and acts where its loss or gradient is a danger.
+
+    `warn` tells; `stop` ends training with the epoch; `skip` leaves the step out, on all workers at once;
+    `roll_back` goes back to a checkpoint from before the step, leaves it out and lowers the learning rate.
+    """
+
+    non_finite: WatchdogAction | None = "stop"
+    """What to do where the loss or the gradient is not finite; null for nothing."""
+    max_loss: Number | None = None
+    """The largest loss of a step; null for any."""
+    max_loss_ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
+    """The same as a multiple of the lowest median of `window` steps so far."""
+    explosion: WatchdogAction = "stop"
+    """What to do about a loss above one of these two."""
+    spike_ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
+    """The largest loss of a step as a multiple of the median of the last `window`; null for any."""
+    spike: WatchdogAction = "warn"
+    """What to do about a loss above that."""
+    window: Annotated[int, Field(ge=1, le=100_000)] = 50
+    """Steps that a median is of; no ratio is looked at before there have been so many."""
+    max_skips: Count = 100
+    """Steps skipped in a row after which training stops."""
+    rate_factor: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.5
+    """What the learning rate is multiplied by, from the step on that was rolled back."""
+    max_roll_backs: Count = 3
+    """How often a run may go back; after that it stops."""
+
+
+class GradientMonitor(FrozenModel):
+    """Measures gradients within the training step, and adds what they were like to the epoch's values."""
+
+    every: Count = 100
+    """Training steps from one look at updates and dead units to the next; norms are of every step."""
+    per_layer: bool = False
+    """Whether each weight's gradient gets a value of its own."""
+    max_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Warn about a step whose gradient has a larger norm; null for never."""
+    max_dead_units: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    """Warn about a step in which a larger share of the units got no gradient; null for never."""
+
+
 class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
@@ -218,6 +263,16 @@ class CallbacksSpec(FrozenModel):
         BeforeValidator(_switch(TensorBoard), json_schema_input_type=TensorBoard | bool | None),
     ] = TensorBoard()
     """Logs for TensorBoard; on when left out."""
+    watchdog: Annotated[
+        Watchdog | None,
+        BeforeValidator(_switch(Watchdog), json_schema_input_type=Watchdog | bool | None),
+    ] = None
+    """Acts where a training step is a danger; off when left out."""
+    gradient_monitor: Annotated[
+        GradientMonitor | None,
+        BeforeValidator(_switch(GradientMonitor), json_schema_input_type=GradientMonitor | bool | None),
+    ] = None
+    """Measures gradients; off when left out."""
     custom: Annotated[
         tuple[Reference, ...],
         BeforeValidator(sequence, json_schema_input_type=list[Reference] | Literal[False] | None),
