@@ -242,13 +242,14 @@ def _what_and_where(alert: Alert, report: StepReport) -> str:
 
 def _rows(report: StepReport) -> str:
     if report.damaged:
-        return f", where rows {_listed(report.damaged)} of the data hold values that are not finite"
-    return f", which trained on rows {_listed(report.rows)} of the data" if report.rows else ""
+        return f": {_listed(report.damaged)} of the data has values that are not finite"
+    return f", which trained on {_listed(report.rows)} of the data" if report.rows else ""
 
 
 def _listed(rows: Sequence[int]) -> str:
     more = f" and {len(rows) - _SHOWN_ROWS} more" if len(rows) > _SHOWN_ROWS else ""
-    return ", ".join(map(str, rows[:_SHOWN_ROWS])) + more
+    word = "row " if len(rows) == 1 else "rows "
+    return word + ", ".join(map(str, rows[:_SHOWN_ROWS])) + more
 
 
 def _done(alert: Alert) -> str:

@@ -41,8 +41,8 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
     ),
     CallbackPosition(
         CallbackKind.CUSTOM,
-        "yours come before all else that reads the epoch, in the order given: a metric they add or a weight they "
-        "change is seen by every decision and by every file of the same epoch",
+        "yours come before all else that reads the epoch, in the order given: a metric they add or a weight "
+        "they change is seen by every decision and by every file of the same epoch",
     ),
     CallbackPosition(
         CallbackKind.REDUCE_LR_ON_PLATEAU,
