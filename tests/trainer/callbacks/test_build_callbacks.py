@@ -5,8 +5,10 @@ from trainer.callbacks import (
     BestModels,
     CSVLog,
     EarlyStopping,
+    GradientMonitor,
     ReduceLROnPlateau,
     TensorBoardLog,
+    Watchdog,
     build_callbacks,
 )
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
@@ -15,6 +17,8 @@ from trainer.contract.training import CallbacksSpec
 
 RUN = RunDirectory("memory://run")
 CLASSES = {
+    CallbackKind.WATCHDOG: Watchdog,
+    CallbackKind.GRADIENT_MONITOR: GradientMonitor,
     CallbackKind.CUSTOM: keras.callbacks.LambdaCallback,
     CallbackKind.REDUCE_LR_ON_PLATEAU: ReduceLROnPlateau,
     CallbackKind.EARLY_STOPPING: EarlyStopping,
@@ -29,7 +33,8 @@ def build(has_validation=True, custom=(), **spec):
 
 
 def test_the_order_is_that_of_the_contract():
-    built = build(reduce_lr_on_plateau=True, custom=[keras.callbacks.LambdaCallback()])
+    more = {"watchdog": True, "gradient_monitor": True}
+    built = build(reduce_lr_on_plateau=True, **more, custom=[keras.callbacks.LambdaCallback()])
     assert [type(callback) for callback in built] == [CLASSES[position.kind] for position in CALLBACK_ORDER]
 
 
