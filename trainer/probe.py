@@ -4,6 +4,7 @@ What it finds is one float32 vector a step, equal on all replicas of all workers
 reads it when the step is long done.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ LIMIT = tf.TensorSpec((), tf.float32)
 """The loss above which a step is skipped, given with each execution; infinity for none."""
 
 _LOSS, _GRADIENT = 1.0, 2.0
+_PER_LAYER = 5
 
 
 @dataclass
@@ -60,6 +62,10 @@ class Probe:
             is not finite. Of such a step nothing is left: not in weights, optimizer, statistics of layers,
             nor metrics. Only seed generators go on.
         skips_losses: Whether one is skipped where the loss over all replicas exceeds the limit.
+
+    Attributes:
+        watches_gradients: Whether it sees the gradients: not where a loss scale judges them.
+        sees_loss: Whether a traced step has computed its loss by `model.compute_loss`, as Keras's own does.
     """
 
     def __init__(
@@ -77,15 +83,11 @@ class Probe:
         self.skips = skips_non_finite or skips_losses
         self._current = threading.local()
         self._names: list[str] = []
-        self._watches_gradients = any(is_watched(model, each) for each in optimizers_of(model))
+        self.watches_gradients = any(is_watched(model, each) for each in optimizers_of(model))
+        self.sees_loss = False
         # What a step changes beside what its optimizer does.
         changed = [*statistics_variables(model), *model.metrics_variables] if self.skips else []
         self._reverted = list({id(v): v for v in changed}.values())
-
-    @property
-    def watches_gradients(self) -> bool:
-        """Whether it sees the gradients: not where a loss scale judges them."""
-        return self._watches_gradients
 
     def run(
         self, method: Callable[[Any], Any], batch: Any, limit: Any, *, measures: bool = False
@@ -125,6 +127,7 @@ class Probe:
         """See `keras_private.StepProbe`."""
         if self._trace is not None:
             self._trace.loss = tf.cast(loss, tf.float32)
+            self.sees_loss = True
 
     def local(self, grads: Sequence[Any]) -> Any:
         """See `keras_private.StepProbe`: each replica's loss, then each replica's flags."""
@@ -200,23 +203,28 @@ class Probe:
             limit: The limit that it was run with.
         """
         replicas = self._replicas
-        head, losses, flags = np.split(vector[: 2 + 2 * replicas], [2, 2 + replicas])
-        lost = tuple(int(r) for r in np.flatnonzero(flags % 2 == _LOSS))
-        bad = tuple(int(r) for r in np.flatnonzero(flags >= _GRADIENT))
-        loss = float("nan") if lost else float(np.sum(losses, dtype=np.float32) / np.float32(replicas))
-        norm = float(head[1]) if self._watches_gradients else None
-        layers = [
-            LayerReport(name, *map(float, numbers))
-            for name, numbers in zip(self._names, vector[2 + 2 * replicas :].reshape(-1, 5), strict=False)
-        ]
+        # As Python's numbers at once: this is done in every step.
+        numbers: list[float] = vector.tolist()
+        skipped, norm = numbers[:2]
+        losses, flags = numbers[2 : 2 + replicas], numbers[2 + replicas : 2 + 2 * replicas]
+        lost: tuple[int, ...] = ()
+        bad: tuple[int, ...] = ()
+        if any(flags):
+            lost = tuple(r for r, flag in enumerate(flags) if flag in (_LOSS, _LOSS + _GRADIENT))
+            bad = tuple(r for r, flag in enumerate(flags) if flag >= _GRADIENT)
+        rest = numbers[2 + 2 * replicas :]
+        layers = tuple(
+            LayerReport(name, *rest[at : at + _PER_LAYER])
+            for name, at in zip(self._names, range(0, len(rest), _PER_LAYER), strict=False)
+        )
         return StepReport(
             place=place,
-            loss=loss,
-            gradient_norm=norm,
+            loss=math.nan if lost else sum(losses) / replicas,
+            gradient_norm=norm if self.watches_gradients else None,
             limit=limit,
             trouble=Trouble(lost, bad, self._topology.local_replicas),
-            skipped=bool(head[0]),
-            layers=tuple(layers),
+            skipped=bool(skipped),
+            layers=layers,
         )
 
 

@@ -109,6 +109,10 @@ class StepWatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         self._source = source
         self._plain = build(probe=self.probe.run)
         self._measuring = build(probe=partial(self.probe.run, measures=True)) if self._every else None
+        if self._plain.traced and not self.probe.sees_loss and self._is_chief:
+            _log.warning(
+                "the model's train_step does not call compute_loss: its loss is not watched, gradients are"
+            )
         return self._plain
 
     @property

@@ -89,7 +89,9 @@ def without_the_bad_batch(context: Context) -> Any:
     x, y = data()
     kept = np.delete(np.arange(ROWS), np.arange(BAD_STEP * BATCH, (BAD_STEP + 1) * BATCH))
     model = build(context)
-    history = context.fit(model, x[kept], y[kept], batch_size=BATCH, epochs=2, shuffle=False, verbose=0, seed=1)
+    history = context.fit(
+        model, x[kept], y[kept], batch_size=BATCH, epochs=2, shuffle=False, verbose=0, seed=1
+    )
     return told(context, model, history, None)
 
 

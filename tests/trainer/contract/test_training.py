@@ -17,9 +17,11 @@ from trainer.contract.training import (
     Experiment,
     ExperimentDocument,
     ExperimentSpec,
+    GradientMonitor,
     ReduceLROnPlateau,
     TensorBoard,
     TrainingSpec,
+    Watchdog,
     cross_field_problems,
 )
 
