@@ -1,4 +1,4 @@
-"""Watched steps on two workers: a NaN in one worker's share is seen by both at one step, and both act alike."""
+"""Watched steps on two workers: both see a NaN in the share of one at the same step, and act alike."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Going back: whatever was saved and wherever it is killed, a run ends as if the bad batch had been left out."""
+"""Going back: whatever was saved, and wherever it is killed, a run ends with the same bits."""
 
 from pathlib import Path
 from typing import Any

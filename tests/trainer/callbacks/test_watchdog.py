@@ -114,8 +114,8 @@ def test_the_message_names_workers_replicas_and_rows():
     verdict = watchdog.observe(report(7, **BAD, rows=tuple(range(30))))
     assert verdict.reaction is Reaction.STOP
     assert verdict.message == (
-        "epoch 1, step 8 (step 8 of the run): the loss is not finite on replica 2, 3 (worker 1), which trained "
-        f"on rows {', '.join(map(str, range(20)))} and 10 more of the data; training stops"
+        "epoch 1, step 8 (step 8 of the run): the loss is not finite on replica 2, 3 (worker 1), which "
+        f"trained on rows {', '.join(map(str, range(20)))} and 10 more of the data; training stops"
     )
 
 
