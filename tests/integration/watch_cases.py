@@ -26,12 +26,13 @@ def data(*, bad: bool = True) -> tuple[Any, Any]:
     return x, y
 
 
-def build(context: Context, *, optimizer: Any = "adam", **options: Any) -> Any:
+def build(context: Context, *, optimizer: Any = "adam", normalised: bool = True, **options: Any) -> Any:
     import keras
 
     keras.utils.set_random_seed(11)
     with context.strategy.scope():
-        hidden = [keras.layers.Dense(8, activation="relu"), keras.layers.BatchNormalization()]
+        hidden = [keras.layers.Dense(8, activation="relu")]
+        hidden += [keras.layers.BatchNormalization()] if normalised else []
         model = keras.Sequential([keras.Input((FEATURES,)), *hidden, keras.layers.Dense(1)])
         model.compile(optimizer() if callable(optimizer) else optimizer, "mse", metrics=["mae"], **options)
     return model
@@ -114,18 +115,22 @@ def outlier(context: Context) -> Any:
     return told(context, model, history, watching)
 
 
-def measured(context: Context) -> Any:
-    import keras
+def measured(**compiled: Any) -> Callable[[Context], Any]:
+    def case(context: Context) -> Any:
+        import keras
 
-    from trainer.callbacks import GradientMonitor
+        from trainer.callbacks import GradientMonitor
 
-    x, y = data(bad=False)
-    model = build(context, optimizer=keras.optimizers.SGD(0.01))
-    monitor = GradientMonitor(every=4, per_layer=True)
-    history = context.fit(
-        model, x, y, batch_size=BATCH, epochs=2, shuffle=False, verbose=0, seed=1, callbacks=[monitor]
-    )
-    return told(context, model, history, None)
+        x, y = data(bad=False)
+        # BatchNorm would see each replica's share by itself, so that gradients were others on one process.
+        model = build(context, optimizer=lambda: keras.optimizers.SGD(0.01), normalised=False, **compiled)
+        monitor = GradientMonitor(every=4, per_layer=True)
+        history = context.fit(
+            model, x, y, batch_size=BATCH, epochs=2, shuffle=False, verbose=0, seed=1, callbacks=[monitor]
+        )
+        return told(context, model, history, None)
+
+    return case
 
 
 def accumulating(context: Context) -> Any:
@@ -160,7 +165,9 @@ CASES: dict[str, Callable[[Context], Any]] = {
     "good data": watched(bad=False),
     "unwatched": unwatched,
     "outlier": outlier,
-    "measured": measured,
+    "measured": measured(),
+    "skip, compiled": watched(non_finite="skip", compiled={"jit_compile": True}),
+    "measured, compiled": measured(jit_compile=True),
     "accumulating": accumulating,
     "loss scale": loss_scale,
 }

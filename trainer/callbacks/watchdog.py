@@ -99,6 +99,7 @@ class Watchdog(StatefulCallback):
         """
         self._state = DivergenceState()
         self._alerts = self._left_out = 0
+        self._stops = False
         if self.model is None:
             return
         beyond = sorted(self.options.actions & {Action.SKIP, Action.ROLL_BACK})
@@ -168,7 +169,9 @@ class Watchdog(StatefulCallback):
         if alert is None:
             return NOTHING
         reaction = _REACTIONS.get(alert.action, Reaction.NONE)
-        told = reaction is not Reaction.NONE or _told(self._state.in_a_row)
+        # What else is found on the way to a stop is no news.
+        told = _told(self._state.in_a_row) or (reaction is not Reaction.NONE and not self._stops)
+        self._stops = reaction is Reaction.STOP
         message = f"{report.place}: {_what_and_where(alert, report)}; {_done(alert)}" if told else ""
         return Verdict(reaction, alert.danger, message, self.rate_factor)
 

@@ -125,6 +125,13 @@ def test_many_in_a_row_are_told_ever_less_often():
     assert [step for step, is_told in enumerate(told) if is_told] == [0, 1, 3, 7, 15]
 
 
+def test_a_stop_is_told_though_many_before_it_were_not_and_only_once():
+    watchdog = Watchdog(non_finite="skip", max_skips=7)
+    told = [watchdog.observe(report(step, **BAD, skipped=True)).message for step in range(12)]
+    assert [step for step, message in enumerate(told) if message] == [0, 1, 3, 6, 7]
+    assert told[6].endswith("training stops: 7 steps in a row were skipped")
+
+
 def test_it_goes_on_from_its_state():
     def fresh():
         return Watchdog(spike_ratio=2.0, window=4)
