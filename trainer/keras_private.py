@@ -280,19 +280,32 @@ def _apply_if_good(
         probe.applied(variables)
         return
 
+    # `apply` counts the step, whatever comes of it here.
+    iterations = optimizer._iterations.value
+
+    def branch(
+        good: Any, apply: Callable[[], None], each: Callable[[Any, Callable[[Any], Any]], Any]
+    ) -> None:
+        def yes() -> Any:
+            apply()
+            return tf.constant(0)
+
+        def no() -> Any:
+            each(iterations, lambda variable: variable.assign_sub(tf.ones_like(variable)))
+            return tf.constant(0)
+
+        tf.cond(good, yes, no)
+
     def across_replicas(strategy: tf.distribute.Strategy, grads: Any, good: Any) -> None:
-        def apply() -> Any:
+        def apply() -> None:
             strategy.extended.call_for_each_replica(lambda grads: update(grads, variables), args=(grads,))
-            return tf.constant(0)
 
-        def skip() -> Any:
-            # `apply` counts the step, whatever comes of it here.
-            strategy.extended.update(optimizer._iterations.value, lambda v: v.assign_sub(tf.ones_like(v)))
-            return tf.constant(0)
+        branch(strategy.experimental_local_results(good)[0], apply, strategy.extended.update)
 
-        tf.cond(strategy.experimental_local_results(good)[0], apply, skip)
-
-    tf.distribute.get_replica_context().merge_call(across_replicas, args=(grads, good))
+    if tf.__internal__.distribute.strategy_supports_no_merge_call():
+        branch(good, lambda: update(grads, variables), lambda variable, change: change(variable))
+    else:
+        tf.distribute.get_replica_context().merge_call(across_replicas, args=(grads, good))
     probe.applied(variables)
 
 

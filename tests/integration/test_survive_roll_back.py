@@ -12,7 +12,7 @@ import pytest
 from tests.integration.real_run import STEPS_PER_EPOCH, RealRun
 from trainer.contract.messages import AttemptEnded, Ended, Started
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(2400)]
 
 EPOCHS = 2
 
@@ -31,7 +31,10 @@ ROLL_BACK = ("callbacks.watchdog.non_finite=roll_back", "callbacks.early_stoppin
 
 
 def bad_run(folder: Path, *settings: str, **options: Any) -> RealRun:
-    return RealRun(folder, *ROLL_BACK, *settings, epochs=EPOCHS, data=BAD_DATA, **options)
+    run = RealRun(folder, *ROLL_BACK, *settings, epochs=EPOCHS, data=BAD_DATA, **options)
+    # Three attempts and more, each of them with a new process on every worker.
+    run.patience = 400.0
+    return run
 
 
 def result_of(run: RealRun) -> dict[str, Any]:
