@@ -77,7 +77,7 @@ def test_it_goes_back_and_finishes(undisturbed: dict[str, Any]) -> None:
     rates = [float(row[header.index("learning_rate")]) for row in rows]
     # Half of it twice: the rate of an epoch is the one that it ends with.
     assert rates == pytest.approx([0.0005, 0.00025])
-    assert [row[header.index("watchdog_skipped")] for row in rows] == ["1", "1"]
+    assert [row[header.index("watchdog_skipped")] for row in rows] == ["1.0", "1.0"]
     losses = undisturbed["history"]["loss"]
     assert losses[1] < losses[0]
 
