@@ -147,7 +147,7 @@ class Probe:
             return tf.constant(True)
         norm = _square_norm(grads)
         # A step may apply gradients several times, such as a GAN's to each of its two models.
-        trace.summed = summed if trace.summed is None else tf.maximum(trace.summed, summed)
+        trace.summed = summed if trace.summed is None else _later(trace.summed, summed)
         trace.square_norm = norm if trace.square_norm is None else trace.square_norm + norm
         trace.good = self._judge(trace, tf.math.is_finite(norm))
         if trace.measures:
@@ -226,6 +226,12 @@ class Probe:
             skipped=bool(skipped),
             layers=layers,
         )
+
+
+def _later(before: Any, summed: Any) -> Any:
+    """The later losses, and what either flags say."""
+    (_, flags), (losses, more) = tf.split(before, 2), tf.split(summed, 2)
+    return tf.concat([losses, tf.maximum(flags, more)], 0)
 
 
 def _square_norm(grads: Sequence[Any]) -> Any:
