@@ -24,7 +24,7 @@ def table(callbacks: Sequence[PlacedCallback], width: int) -> str:
     if not callbacks:
         return "The experiment has no callbacks."
     rows = [
-        (str(each.number), each.key, each.reads, each.changes, each.position.state, each.position.reason)
+        (str(each.number), each.key, each.reads, each.changes, each.state, each.position.reason)
         for each in callbacks
     ]
     return f"{wrapped(_HEAD, rows, width)}\n\n{_BEHIND}"

@@ -75,14 +75,14 @@ def _words(schema: Schema) -> str:
 def _range(schema: Schema) -> str:
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     least, most = schema.get("minimum"), schema.get("maximum")
+    if above is not None and below is not None:
+        return f" between {above} and {below}, both excluded"
     if above is not None:
-        return (
-            f" between {above} and {below}, both excluded"
-            if most is None
-            else f" above {above}, at most {most}"
-        )
+        return f" above {above}" + ("" if most is None else f", at most {most}")
     if least is None:
         return ""
+    if below is not None:
+        return f" from {least} to below {below}"
     return f" of at least {least}" if most is None else f" from {least} to {most}"
 
 

@@ -9,6 +9,7 @@ from trainer.checkpoint import FencedError
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Failed, Origin
 from trainer.contract.refusal import RefusedError
+from trainer.contract.rollback import RollBack
 from trainer.storage import AlreadyExistsError, PermissionDeniedError, StorageError, UnsupportedStoreError
 from trainer.user_code import UserCodeError
 
@@ -50,6 +51,11 @@ def describe(error: BaseException, folder: Path, worker: int) -> Failed:
     code, origin = _classify(error, folder)
     shown = "" if origin is Origin.SETUP else "".join(_trimmed(error))
     return Failed(worker, int(code), origin, _in_one_line(error), shown, _where(error, folder))
+
+
+def gone_back(record: RollBack, worker: int) -> Failed:
+    """The report of a worker that ends so that the run can go back."""
+    return Failed(worker, int(ExitCode.TERMINATED), Origin.ROLL_BACK, record.message)
 
 
 def _classify(error: BaseException, folder: Path) -> tuple[ExitCode, Origin]:

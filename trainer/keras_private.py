@@ -4,9 +4,10 @@ Checked with the versions in `CHECKED_KERAS` and `CHECKED_TENSORFLOW`; `missing_
 release took away, and a test fails on it.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
@@ -162,8 +163,28 @@ def own_rate(optimizer: Any) -> Any:
     return optimizer._learning_rate
 
 
+class StepProbe(Protocol):
+    """Looks at a train step while it is traced; see `trainer.probe`."""
+
+    @property
+    def skips(self) -> bool:
+        """Whether `local` and `reduced` may tell that a step is not to be applied."""
+
+    def lost(self, loss: Any) -> None:
+        """This replica's loss."""
+
+    def local(self, grads: Sequence[Any]) -> Any:
+        """This replica's gradients, before any sum; gives a float32 vector to be summed with them."""
+
+    def reduced(self, grads: Sequence[Any], variables: Sequence[Any], summed: Any) -> Any:
+        """The gradients of the global batch and the summed vector; gives whether to apply them, a bool."""
+
+    def applied(self, variables: Sequence[Any]) -> None:
+        """The gradients have been applied, or skipped."""
+
+
 @contextmanager
-def as_one_process(model: Any, replicas: int) -> Iterator[None]:
+def as_one_process(model: Any, replicas: int, probe: StepProbe | None = None) -> Iterator[None]:
     """Makes `model` compute on many replicas what it computes on one; wraps tracing and running of steps.
 
     Keras divides each replica's loss by the number of replicas, sums gradients, and clips, accumulates and
@@ -171,6 +192,12 @@ def as_one_process(model: Any, replicas: int) -> Iterator[None]:
     sees other gradients than on one process. Inside this context a loss is what it is on one process, the
     mean of the gradients comes first, so that clipping, accumulation, averaging and the loss scale see the
     gradients of the global batch, and all replicas take the same branch.
+
+    Args:
+        model: A compiled model.
+        replicas: Of all workers.
+        probe: Told of every loss and gradient, and asked whether to apply it. Not of the gradients under a
+            LossScaleOptimizer: those may overflow, and that is what it is for.
     """
     with ExitStack() as undo:
         if replicas > 1:
@@ -181,9 +208,34 @@ def as_one_process(model: Any, replicas: int) -> Iterator[None]:
             if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
                 _override(undo, optimizer, "check_finite", _agreed_finite(optimizer.check_finite))
             else:
-                _override(undo, optimizer, "_backend_apply_gradients", _averaged_first(optimizer, replicas))
+                mine = probe if is_watched(model, optimizer) else None
+                apply = _averaged_first(optimizer, replicas, mine)
+                _override(undo, optimizer, "_backend_apply_gradients", apply)
                 _override(undo, optimizer, "_all_reduce_sum_gradients", lambda pairs: pairs)
+        if probe is not None:
+            _override(undo, model, "compute_loss", _telling_loss(model.compute_loss, probe))
+            for optimizer in optimizers_of(model) if replicas == 1 else ():
+                if is_watched(model, optimizer):
+                    apply = _watched(optimizer, optimizer._backend_apply_gradients, probe)
+                    _override(undo, optimizer, "_backend_apply_gradients", apply)
         yield
+
+
+def is_watched(model: Any, optimizer: Any) -> bool:
+    """Whether a probe is told of the gradients for `optimizer`: not where a loss scale judges them."""
+    scaled = [each for each in optimizers_of(model) if isinstance(each, keras.optimizers.LossScaleOptimizer)]
+    return all(optimizer is not each and optimizer is not each.inner_optimizer for each in scaled)
+
+
+def _telling_loss(compute_loss: Callable[..., Any], probe: StepProbe) -> Callable[..., Any]:
+    # Keras looks at the signature to know whether it may pass `training`.
+    @functools.wraps(compute_loss)
+    def compute(*arguments: Any, **options: Any) -> Any:
+        loss = compute_loss(*arguments, **options)
+        probe.lost(loss)
+        return loss
+
+    return compute
 
 
 def _override(undo: ExitStack, instance: Any, name: str, value: Any) -> None:
@@ -201,13 +253,22 @@ def _agreed_finite(check_finite: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return agreed
 
 
-def _averaged_first(optimizer: Any, replicas: int) -> Callable[[Any, Any], None]:
+def _averaged_first(optimizer: Any, replicas: int, probe: StepProbe | None) -> Callable[[Any, Any], None]:
     sum_gradients = optimizer._all_reduce_sum_gradients
 
     def apply(grads: Any, variables: Any) -> None:
         # Divided before the sum, as Keras divides the loss: a sum of large gradients may overflow.
         divided = [_divided(gradient, replicas) for gradient in grads]
-        grads = [gradient for gradient, _ in sum_gradients(list(zip(divided, variables, strict=True)))]
+        pairs = list(zip(divided, variables, strict=True))
+        if probe is None:
+            update([gradient for gradient, _ in sum_gradients(pairs)], variables)
+            return
+        # In the sum of the gradients, which is one collective, a few more numbers cost next to nothing.
+        *summed, (told, _) = sum_gradients([*pairs, (probe.local(divided), None)])
+        grads = [gradient for gradient, _ in summed]
+        _apply_if_good(optimizer, probe, probe.reduced(grads, variables, told), update, grads, variables)
+
+    def update(grads: Any, variables: Any) -> None:
         if optimizer.gradient_accumulation_steps:
             _accumulate(optimizer, grads, variables)
         else:
@@ -218,6 +279,58 @@ def _averaged_first(optimizer: Any, replicas: int) -> Callable[[Any, Any], None]
                 _overwrite_with_average(optimizer)
 
     return apply
+
+
+def _watched(
+    optimizer: Any, update: Callable[[Any, Any], None], probe: StepProbe
+) -> Callable[[Any, Any], None]:
+    def apply(grads: Any, variables: Any) -> None:
+        good = probe.reduced(grads, variables, probe.local(grads))
+        _apply_if_good(optimizer, probe, good, update, grads, variables)
+
+    return apply
+
+
+def _apply_if_good(
+    optimizer: Any,
+    probe: StepProbe,
+    good: Any,
+    update: Callable[[Any, Any], None],
+    grads: Sequence[Any],
+    variables: Sequence[Any],
+) -> None:
+    if not probe.skips:
+        update(grads, variables)
+        probe.applied(variables)
+        return
+
+    # `apply` counts the step, whatever comes of it here.
+    iterations = optimizer._iterations.value
+
+    def branch(
+        good: Any, apply: Callable[[], None], each: Callable[[Any, Callable[[Any], Any]], Any]
+    ) -> None:
+        def yes() -> Any:
+            apply()
+            return tf.constant(0)
+
+        def no() -> Any:
+            each(iterations, lambda variable: variable.assign_sub(tf.ones_like(variable)))
+            return tf.constant(0)
+
+        tf.cond(good, yes, no)
+
+    def across_replicas(strategy: tf.distribute.Strategy, grads: Any, good: Any) -> None:
+        def apply() -> None:
+            strategy.extended.call_for_each_replica(lambda grads: update(grads, variables), args=(grads,))
+
+        branch(strategy.experimental_local_results(good)[0], apply, strategy.extended.update)
+
+    if tf.__internal__.distribute.strategy_supports_no_merge_call():
+        branch(good, lambda: update(grads, variables), lambda variable, change: change(variable))
+    else:
+        tf.distribute.get_replica_context().merge_call(across_replicas, args=(grads, good))
+    probe.applied(variables)
 
 
 def _divided(gradient: Any, replicas: int) -> Any:

@@ -20,6 +20,7 @@ from trainer.keras_private import as_one_process, build_symbolically
 from trainer.meter import Meter, NoMeter
 from trainer.progress_bar import ProgressBar
 from trainer.step import ReplicaStep
+from trainer.step_watch import StepWatch
 from trainer.tickets import Saves, Tickets
 from trainer.training import Training
 
@@ -84,7 +85,7 @@ def fit(
 
     Raises:
         ValueError: The arguments do not fit together, or the data cannot feed these workers, or differ
-            from worker to worker.
+            from worker to worker, or a callback may want to roll back where nothing is saved.
     """
     model._assert_compile_called("fit")
     if validation_split and validation_data is None:
@@ -99,19 +100,23 @@ def fit(
     )  # fmt: skip
     _prepare(model, strategy, source)
     every_callback = _callbacks(callbacks, history=True)
+    watch = StepWatch.of(every_callback, model, Topology.of(strategy))
+    if watch is not None:
+        _require_way_back(watch, saves)
+        every_callback.append(watch)
     tickets = Tickets(gate or OpenGate(), saves(model, every_callback) if saves else None)
     epochs, steps_per_epoch = _capped(epochs, steps_per_epoch)
     for callback in every_callback:
         if hasattr(callback, "before_trace"):
             callback.before_trace(model, steps_per_epoch or source.steps_per_pass, epochs)
-    with as_one_process(model, Topology.of(strategy).replicas):
+    with as_one_process(model, Topology.of(strategy).replicas, watch.probe if watch else None):
         validation = None
         if validation_data is not None:
             rows = validation_batch_size or batch_size
             validated = _open_validation(validation_data, strategy, rows, validation_steps)
             validation = Evaluation(model, validated, validation_steps, tickets)
         training = Training(
-            model, source, validation, validation_freq, steps_per_epoch, tickets, meter or NoMeter()
+            model, source, validation, validation_freq, steps_per_epoch, tickets, meter or NoMeter(), watch
         )
         return training.run(every_callback, initial_epoch, epochs, _verbosity(verbose))
 
@@ -219,6 +224,14 @@ def _callbacks(callbacks: Any, history: bool) -> list[Any]:
     if history and not any(isinstance(c, keras.callbacks.History) for c in found):
         found.append(keras.callbacks.History())
     return found
+
+
+def _require_way_back(watch: StepWatch, saves: object) -> None:
+    if watch.rolls_back and saves is None:
+        raise ValueError(
+            "roll_back needs the checkpoints of a run, and fit by itself keeps none: train with "
+            "`perdure run` or `perdure submit`, or choose warn, stop or skip"
+        )
 
 
 def _agreed_seed(strategy: Any, seed: int | None) -> int:

@@ -14,13 +14,15 @@ from trainer.checkpoint.conditions import changed
 from trainer.checkpoint.randomness import HiddenRandomnessError, hidden_randomness
 from trainer.checkpoint.restore import broadcast_tensors, restore
 from trainer.checkpoint.writer import FencedError, Line
+from trainer.contract import rollback
 from trainer.contract.checkpointing import CheckpointSpec
 from trainer.contract.position import Phase
+from trainer.contract.rollback import RollBack
 from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.distribution import Topology, gather_objects
 from trainer.loop_state import LoopState
 from trainer.policies.cadence import History, is_multiple_passed, seconds_between_saves, tickets_until_save
-from trainer.storage import Store
+from trainer.storage import AlreadyExistsError, Store
 
 _log = logging.getLogger(__name__)
 
@@ -189,6 +191,41 @@ class RunSaves:
             content = self._content(state, lasts, states)
             self._writer.submit({**tensors, **arrays}, content, state.steps, state.tickets, state.position)
         self._plan(state, time.monotonic() - began)
+
+    def roll_backs(self) -> Sequence[RollBack]:
+        """All roll backs of the run so far, in their order; a collective.
+
+        Raises:
+            StorageError: On the chief, if the store fails.
+            ValueError: If a record was damaged.
+        """
+        found: list[str] = []
+        if self._topology.is_chief:
+            run = self._run
+            count = sum(name.endswith(".json") for name in run.store.children(run.directory.roll_backs))
+            # As text: a collective gives all workers the same bytes.
+            found = [run.store.get(run.directory.roll_back(n + 1)).decode() for n in range(count)]
+        shared: list[str] = gather_objects(self._strategy, found)[0]
+        return [rollback.from_json(text.encode()) for text in shared]
+
+    def roll_back(self, record: RollBack) -> None:
+        """Keeps the record, create-only; a collective.
+
+        Raises:
+            StorageError: On the chief, if the store fails.
+            FencedError: On the chief, if a later attempt has been taken.
+        """
+        if self._topology.is_chief:
+            self.flush()
+            if self._writer is not None:
+                self._writer.refuse_if_fenced()
+            try:
+                self._run.store.create(self._run.directory.roll_back(record.number), rollback.to_json(record))
+            except AlreadyExistsError:
+                # An attempt that was killed here has found the same; its word stands.
+                _log.info("roll back %d is on record already", record.number)
+        # No worker ends its attempt before the record is there: its end is that of all.
+        gather_objects(self._strategy, record.number)
 
     def flush(self) -> None:
         """Returns when what was saved is written, or has failed to be."""

@@ -12,6 +12,7 @@ from trainer.data import Step
 from trainer.data.source import Leaves, Structure
 from trainer.distribution import Topology
 from trainer.keras_private import loss_trackers_weighted
+from trainer.probe import LIMIT
 
 # How many rows the global batch has.
 _ROWS = tf.TensorSpec((), tf.float32)
@@ -34,6 +35,7 @@ class ReplicaStep:
         several: bool = False,
         may_skip: bool = False,
         per_replica: bool = False,
+        probe: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None,
     ) -> None:
         """Traces the method.
 
@@ -45,6 +47,9 @@ class ReplicaStep:
             several: Whether one execution may hold several steps.
             may_skip: Whether a replica may have no rows in a step.
             per_replica: Give each replica's output instead of their mean.
+            probe: Called in place of the method, with it, the batch and a limit; returns what the method
+                does, and a vector of n. An execution gives such a pair, the vectors of its steps one after
+                the other.
         """
         self._strategy = strategy
         self._structure = structure
@@ -57,19 +62,23 @@ class ReplicaStep:
         self._current = threading.local()
         self._partial: Callable[..., Any] | None = None
         self._per_replica = per_replica
+        self._probe = probe
         self._eager = bool(model.run_eagerly)
         self._specs = structure.specs
         one = self._one if self._eager or not _compiles(model, strategy) else _jit(self._one)
         self._arity = (*self._specs * self._local, *((_ROWS,) if self._weighs else ()))
+        if probe is not None:
+            self._arity += (LIMIT,)
         self._single = self._trace(one, self._arity)
         stacked = [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in self._arity] if several else []
-        self._several = self._trace(_loop_over(one), stacked) if several else None
+        self._several = self._trace(_loop_over(one, probe is not None), stacked) if several else None
 
-    def __call__(self, steps: Sequence[Step]) -> Any:
+    def __call__(self, steps: Sequence[Step], limit: Any = None) -> Any:
         """Runs one execution.
 
         Args:
             steps: Steps with equal numbers of rows, at least one.
+            limit: The loss above which a probe skips a step, a float32 scalar.
 
         Returns:
             What the method returned in the last step: the mean over the local replicas, or each
@@ -78,10 +87,11 @@ class ReplicaStep:
         if self._may_skip and any(replica is None for step in steps for replica in step.replicas):
             return self._with_gaps(steps)
         if self._several is None or self._eager or len(steps) == 1:
-            for step in steps:
-                outputs = self._single(*self._arguments(step))
-            return outputs
-        columns = zip(*(self._arguments(step) for step in steps), strict=True)
+            every = [self._single(*self._arguments(step, limit)) for step in steps]
+            if self._probe is None:
+                return every[-1]
+            return every[-1][0], every[0][1] if len(every) == 1 else tf.concat([v for _, v in every], 0)
+        columns = zip(*(self._arguments(step, limit) for step in steps), strict=True)
         return self._several(*(tf.stack(column) for column in columns))
 
     @property
@@ -93,6 +103,8 @@ class ReplicaStep:
     def log_names(self) -> frozenset[str] | None:
         """The names that the method logs; None where only running it would tell."""
         outputs = getattr(self._single, "structured_outputs", None)
+        if self._probe is not None and outputs is not None:
+            outputs, _ = outputs
         return frozenset(outputs) if isinstance(outputs, dict) else None
 
     @property
@@ -125,10 +137,12 @@ class ReplicaStep:
         traced: Callable[..., Any] = polymorphic.get_concrete_function(*specs)
         return traced
 
-    def _arguments(self, step: Step) -> Leaves:
+    def _arguments(self, step: Step, limit: Any = None) -> Leaves:
         shares = [self._no_rows() if replica is None else replica for replica in step.replicas]
         leaves = shares[0] if self._local == 1 else tuple(leaf for share in shares for leaf in share)
-        return (*leaves, tf.constant(step.examples, _ROWS.dtype)) if self._weighs else leaves
+        if self._weighs:
+            leaves = (*leaves, tf.constant(step.examples, _ROWS.dtype))
+        return leaves if self._probe is None else (*leaves, limit)
 
     def _no_rows(self) -> Leaves:
         shapes = [[0, *(1 if d is None else d for d in spec.shape[1:])] for spec in self._specs]
@@ -165,7 +179,8 @@ class ReplicaStep:
         share = self._share(leaves)
         if self._weighs:
             self._current.weight = tf.cast(_rows(share), _ROWS.dtype) / leaves[-1]
-        return self._method(self._structure.pack(share))
+        batch = self._structure.pack(share)
+        return self._method(batch) if self._probe is None else self._probe(self._method, batch, leaves[-1])
 
     def _share(self, leaves: Leaves) -> Leaves:
         width = len(self._specs)
@@ -236,21 +251,32 @@ def _mean_of_replicas(strategy: tf.distribute.Strategy, outputs: Any) -> Any:
     return tf.nest.map_structure(mean, outputs)
 
 
-def _loop_over(one: Callable[..., Any]) -> Callable[..., Any]:
+def _loop_over(one: Callable[..., Any], probed: bool) -> Callable[..., Any]:
+    """Runs steps one after the other; gives what the last of them logged, and what a probe found in each."""
+
     def run(*stacked: Any) -> Any:
-        def step(index: Any) -> Any:
-            return one(*(tf.gather(column, index) for column in stacked))
-
-        outputs = step(tf.constant(0))
-        flat = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(outputs)]
-
-        def body(index: Any, *_: Any) -> Any:
-            after = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(step(index))]
-            return (index + 1, *after)
-
         count = tf.shape(stacked[0])[0]
-        _, *flat = tf.while_loop(lambda index, *_: index < count, body, (tf.constant(1), *flat))
-        return tf.nest.pack_sequence_as(outputs, flat)
+
+        def step(index: Any) -> tuple[Any, list[Any]]:
+            outputs = one(*(tf.gather(column, index) for column in stacked))
+            logs, found = outputs if probed else (outputs, None)
+            return logs, [found] if probed else []
+
+        logs, found = step(tf.constant(0))
+        arrays = [
+            tf.TensorArray(each.dtype, count, element_shape=each.shape).write(0, each) for each in found
+        ]
+        flat = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(logs)]
+
+        def body(index: Any, arrays: Any, *_: Any) -> Any:
+            logs, found = step(index)
+            written = [a.write(index, each) for a, each in zip(arrays, found, strict=True)]
+            return (index + 1, written, *(tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(logs)))
+
+        start = (tf.constant(1), arrays, *flat)
+        _, arrays, *flat = tf.while_loop(lambda index, *_: index < count, body, start)
+        outputs = tf.nest.pack_sequence_as(logs, flat)
+        return (outputs, tf.reshape(arrays[0].stack(), [-1])) if probed else outputs
 
     return run
 

@@ -1,9 +1,10 @@
 """Passes the gate before each ticket, and saves there when it is time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from trainer.contract.position import Phase, Position
+from trainer.contract.rollback import RollBack
 from trainer.gate import Command, Gate
 from trainer.loop_state import LoopState
 
@@ -29,6 +30,12 @@ class Saves(Protocol):
     def flush(self) -> None:
         """Returns when what was saved is written."""
 
+    def roll_backs(self) -> Sequence[RollBack]:
+        """All roll backs of the run so far. A collective; called after `restore`, where there may be some."""
+
+    def roll_back(self, record: RollBack) -> None:
+        """Keeps the record for all later attempts. A collective: it is kept when any worker returns."""
+
 
 class NoSaves:
     """Keeps nothing."""
@@ -51,6 +58,14 @@ class NoSaves:
     def flush(self) -> None:
         """Has nothing to write."""
 
+    def roll_backs(self) -> Sequence[RollBack]:
+        """Never went back."""
+        return ()
+
+    def roll_back(self, record: RollBack) -> None:
+        """Cannot: there is nothing to go back to. `fit` refuses what may want to."""
+        raise NotImplementedError(record)
+
 
 class StopRequested(Exception):  # noqa: N818 - no error: the run was asked to stop, and its state is saved
     """Raised at the ticket at which all workers stop."""
@@ -60,11 +75,25 @@ class FinishRequested(Exception):  # noqa: N818 - no error: the run was asked to
     """Raised at the ticket at which all workers finish training before its end."""
 
 
+class RollBackRequested(Exception):  # noqa: N818 - no error: training goes on from before the step
+    """Raised at the ticket at which all workers go back; the record is kept.
+
+    Attributes:
+        record: Why, and what becomes of the step.
+    """
+
+    def __init__(self, record: RollBack) -> None:
+        super().__init__(record.message)
+        self.record = record
+
+
 class Tickets:
     """The way of one run through its tickets.
 
     Attributes:
         state: Where it stands.
+        condemned: Whether what the state holds will be gone back on, so that it is not worth a save; the same
+            answer on all workers.
     """
 
     def __init__(self, gate: Gate, saves: Saves | None = None) -> None:
@@ -72,6 +101,7 @@ class Tickets:
         self._gate = gate
         self._saves = saves or NoSaves()
         self.state = LoopState()
+        self.condemned: Callable[[], bool] = lambda: False
 
     def inspect(self, traced: Sequence[Any]) -> None:
         """Refuses steps that keep state which no save would hold."""
@@ -96,7 +126,8 @@ class Tickets:
         command = self._gate.begin(position)
         if command is not Command.CONTINUE or self._saves.due(self.state):
             wanted = command is not Command.CONTINUE or phase is Phase.TRAIN_END
-            self._saves.save(self.state, wait=wanted)
+            if not self.condemned():
+                self._saves.save(self.state, wait=wanted)
             if command is not Command.CONTINUE:
                 self._saves.flush()
                 self._gate.saved(self.state.steps)
@@ -110,6 +141,19 @@ class Tickets:
     def completed(self, position: Position) -> None:
         """The ticket at `position`, and so all before it, is known to be done."""
         self._gate.completed(position)
+
+    def roll_backs(self) -> Sequence[RollBack]:
+        """All roll backs of the run so far; a collective."""
+        return self._saves.roll_backs()
+
+    def roll_back(self, record: RollBack) -> None:
+        """Keeps the record; a collective.
+
+        Raises:
+            RollBackRequested: Always; all workers go back.
+        """
+        self._saves.roll_back(record)
+        raise RollBackRequested(record)
 
     def finish(self) -> None:
         """Returns when everything that was saved is written."""

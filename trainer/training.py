@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from trainer.batch_sizes import BatchSizes
 from trainer.contract.position import Phase, Position
+from trainer.contract.step_report import Reaction
 from trainer.data import Feed, Place, Source, Step
 from trainer.distribution import StatisticsAverage, Topology, any_worker
 from trainer.evaluation import Evaluation
@@ -17,10 +19,11 @@ from trainer.hooks import Hooks
 from trainer.meter import Execution, Meter
 from trainer.progress_bar import ProgressBar
 from trainer.step import Metrics, ReplicaStep, python_values
+from trainer.step_watch import JUDGED_AFTER, StepWatch
 from trainer.tickets import FinishRequested, Tickets
 
 # How many executions the host may be ahead of the device; none is before the first is done.
-_RUN_AHEAD = 8
+_RUN_AHEAD = JUDGED_AFTER
 
 
 class _Pending(NamedTuple):
@@ -49,8 +52,9 @@ class Training:
         steps_per_epoch: int | None,
         tickets: Tickets,
         meter: Meter,
+        watch: StepWatch | None = None,
     ) -> None:
-        """Traces the model's train step."""
+        """Traces the model's train step, with a probe in it where a `watch` is given."""
         self._meter = meter
         self._model = model
         self._strategy = model.distribute_strategy
@@ -61,9 +65,16 @@ class Training:
         self._steps_per_epoch = steps_per_epoch
         self._tickets = tickets
         self._per_execution = max(1, model.steps_per_execution or 1)
-        self._step = ReplicaStep(
-            model, self._strategy, source.structure, model.train_step, several=self._per_execution > 1
+        build = partial(
+            ReplicaStep,
+            model,
+            self._strategy,
+            source.structure,
+            model.train_step,
+            several=self._per_execution > 1,
         )
+        self._watch = watch
+        self._step = watch.trace(build, source) if watch else build()
         self._metrics = Metrics(model, self._strategy)
         self._average = StatisticsAverage(self._strategy, model)
         self._logs_by_itself = logs_by_itself(self._step, self._metrics)
@@ -79,7 +90,7 @@ class Training:
         self._every_batch = any_worker(self._strategy, hooks.has_batch_hooks("train"))
         model.history = hooks.history
         model.stop_training = False
-        self._tickets.inspect(self._step.traced)
+        self._tickets.inspect(self._watch.traced if self._watch else self._step.traced)
         hooks.call("on_train_begin", {})
         self._sizes = BatchSizes.of(callbacks, self._source, self._strategy)
         place = self._start(first)
@@ -98,12 +109,15 @@ class Training:
             self._end(epochs)
         except FinishRequested:
             # Training ends at the same ticket on all workers; what follows it is the same as at its end.
+            self._judge(rest=True)
             self._finalize(epochs)
         finally:
             self._feed.close()
         return model.history
 
     def _feed_from(self, place: Place, epoch: int) -> Feed:
+        if self._watch is not None:
+            self._watch.feed_from(self._source)
         left = max(0, self._epochs - epoch)
         return Feed(self._source, self._steps_per_epoch, place, epochs=left)
 
@@ -112,6 +126,9 @@ class Training:
         restored = self._tickets.restore()
         state = self._tickets.state
         self._source = self._sizes.begin(state.batch_size)
+        if self._watch is not None:
+            self._tickets.condemned = self._watch.condemned
+            self._watch.begin(self._tickets.roll_backs() if self._watch.rolls_back else ())
         if not restored:
             self._first = state.epoch = first
             place = Place.of_epoch(self._source, self._steps_per_epoch, first)
@@ -184,7 +201,7 @@ class Training:
             position = self._tickets.begin(Phase.TRAINING, first)
             began = self._meter.now()
             self._hooks.batch("on_train_batch_begin", first, {})
-            outputs = self._step(steps)
+            outputs = self._run(steps, first, outputs)
             self._hooks.inspect("train", first, steps, self._source.structure)
             first += len(steps)
             self._done(steps, first, outputs)
@@ -198,12 +215,38 @@ class Training:
                 self._wait_for(pending.popleft())
                 self._run_ahead = _RUN_AHEAD
             self._bar.step(len(steps))
-            if stop_early or (self._stopped() if self._every_batch else self._stopped_alone()):
+            if (
+                self._judge()
+                or stop_early
+                or (self._stopped() if self._every_batch else self._stopped_alone())
+            ):
                 break
         for each in pending:
             self._wait_for(each)
+        self._judge(rest=True)
         self._meter.flush()
         return outputs
+
+    def _run(self, steps: Sequence[Step], first: int, before: Any) -> Any:
+        if self._watch is None:
+            return self._step(steps)
+        return self._watch.run(steps, self._tickets.state, first, before)
+
+    def _judge(self, *, rest: bool = False) -> bool:
+        """Has the steps judged that are old enough, or all; whether training stops for one of them.
+
+        Raises:
+            RollBackRequested: Training goes back to before one of them.
+        """
+        if self._watch is None:
+            return False
+        judged = self._watch.judge(rest=rest)
+        if judged.verdict.reaction is Reaction.ROLL_BACK:
+            self._tickets.roll_back(self._watch.record(judged))
+        if judged.verdict.reaction is Reaction.STOP:
+            self._model.stop_training = True
+            return True
+        return False
 
     def _done(self, steps: Sequence[Step], first: int, outputs: Any) -> None:
         state, last = self._tickets.state, steps[-1]

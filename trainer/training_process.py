@@ -34,7 +34,7 @@ from trainer.contract.messages import (
 )
 from trainer.contract.training import Experiment
 from trainer.control import Control
-from trainer.failure import describe
+from trainer.failure import describe, gone_back
 from trainer.inherited import first_message, inherited_channel
 from trainer.last_ticket import LastTicket
 from trainer.lifeline import (
@@ -43,7 +43,7 @@ from trainer.lifeline import (
     restore_sigterm_in_forks,
 )
 from trainer.threads import pin_environment, thread_count
-from trainer.tickets import StopRequested
+from trainer.tickets import RollBackRequested, StopRequested
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -141,6 +141,9 @@ def _work(assignment: Assignment, control: Control) -> int:
     except StopRequested:
         # All is saved and told; whoever asked for the stop ends this process.
         control.wait_until_let_go()
+        _leave_at_once(ExitCode.TERMINATED)
+    except RollBackRequested as back:
+        control.send(gone_back(back.record, assignment.worker))
         _leave_at_once(ExitCode.TERMINATED)
     except BaseException as error:  # noqa: BLE001 - nothing is hidden: every one is reported and ends the process
         failed = describe(error, folder, assignment.worker)

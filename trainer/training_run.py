@@ -20,6 +20,7 @@ from trainer.callbacks import (
     BestModels,
     EarlyStopping,
     Stopping,
+    Watchdog,
     callbacks_by_kind,
 )
 from trainer.checkpoint.conditions import record
@@ -338,6 +339,8 @@ def _row_count(data: Any) -> int | None:
 def _stopper(callback: Any) -> str:
     if isinstance(callback, Stopping):
         return "stopping"
+    if isinstance(callback, Watchdog):
+        return "watchdog"
     own = isinstance(callback, EarlyStopping | keras.callbacks.EarlyStopping)
     return "early_stopping" if own else type(callback).__name__
 

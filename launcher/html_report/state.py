@@ -17,6 +17,7 @@ _WORDS = {
     "early_stopping": "stopped early, since what is monitored did not improve any more",
     "stopping": "a condition held, or a budget was spent",
     "deadline": "its deadline came",
+    "watchdog": "stopped by the watchdog, since a step's loss or gradient was a danger",
 }
 
 

@@ -37,20 +37,31 @@ STEPS_PER_EPOCH, VALIDATION_STEPS = 24, 6
 
 
 class RealRun(SupervisedRun):
-    """Two workers, whose epochs have 24 training and 6 validation steps.
+    """Workers whose epochs have 24 training and 6 validation steps.
 
     Args:
         folder: Where the experiment is written and the run's directory lies.
         settings: As `--set` takes them.
+        epochs: The most to train.
+        workers: How many.
+        data: Content of data.py.
     """
 
     program = (sys.executable, "-P", "-m", "trainer")
     patience = 180.0
 
-    def __init__(self, folder: Path, *settings: str, epochs: int = 60, **options: Any) -> None:
-        super().__init__(folder / "run", 2, **options)
-        experiment = write(folder / "experiment", model=MODEL, data=DATA, epochs=epochs)
-        loaded = load_experiment(experiment, list(settings))
+    def __init__(
+        self,
+        folder: Path,
+        *settings: str,
+        epochs: int = 60,
+        workers: int = 2,
+        data: str = DATA,
+        **options: Any,
+    ) -> None:
+        super().__init__(folder / "run", workers, **options)
+        experiment = write(folder / "experiment", model=MODEL, data=data, epochs=epochs)
+        loaded = load_experiment(experiment, [f"workers={workers}", *settings])
         self.overrides = {"folder": str(experiment), "experiment": loaded.model_dump(mode="json")}
 
     def left_off(self, worker: int) -> list[Place]:

@@ -322,6 +322,19 @@ TYPES: dict[str, tuple[Callable[[object], bool], ...]] = {
     f"{CALLBACKS}.reduce_lr_on_plateau.min_delta": (number,),
     f"{CALLBACKS}.reduce_lr_on_plateau.cooldown": (integer,),
     f"{CALLBACKS}.reduce_lr_on_plateau.min_lr": (number,),
+    f"{CALLBACKS}.watchdog": (mapping, flag, nothing),
+    f"{CALLBACKS}.watchdog.non_finite": (words, nothing),
+    **{f"{CALLBACKS}.watchdog.{key}": (words,) for key in ("explosion", "spike")},
+    **{
+        f"{CALLBACKS}.watchdog.{key}": (number, nothing)
+        for key in ("max_loss", "max_loss_ratio", "spike_ratio")
+    },
+    **{f"{CALLBACKS}.watchdog.{key}": (integer,) for key in ("window", "max_skips", "max_roll_backs")},
+    f"{CALLBACKS}.watchdog.rate_factor": (number,),
+    f"{CALLBACKS}.gradient_monitor": (mapping, flag, nothing),
+    f"{CALLBACKS}.gradient_monitor.every": (integer,),
+    f"{CALLBACKS}.gradient_monitor.per_layer": (flag,),
+    **{f"{CALLBACKS}.gradient_monitor.{key}": (number, nothing) for key in ("max_norm", "max_dead_units")},
     **{
         f"{CALLBACKS}.{callback}.{key}": (words,)
         for callback in (
@@ -519,14 +532,8 @@ def test_the_table_of_types_knows_every_key_of_the_schema() -> None:
 @pytest.mark.parametrize("callbacks", ["true", "false", "null", "{}"])
 def test_what_is_friendly_in_a_file_is_known_to_the_schema(folder: Path, callbacks: str) -> None:
     whole = (DIGITS / "experiment.yaml").read_text()
-    names = [
-        "early_stopping",
-        "reduce_lr_on_plateau",
-        "best_models",
-        "csv_log",
-        "tensorboard",
-        "batch_inspection",
-    ]
+    names = ["early_stopping", "reduce_lr_on_plateau", "best_models", "csv_log", "tensorboard"]
+    names += ["batch_inspection", "watchdog", "gradient_monitor"]
     block = "".join(f"    {name}: {callbacks}\n" for name in names)
     (folder / "experiment.yaml").write_text(whole[: whole.index("    early_stopping")] + block)
     load_experiment(folder)

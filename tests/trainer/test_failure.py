@@ -7,8 +7,9 @@ from trainer.checkpoint import NoValidCheckpointError
 from trainer.checkpoint.restore import RestoreError
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Failed, Origin
+from trainer.contract.rollback import RollBack
 from trainer.data.agreement import UnequalDataError
-from trainer.failure import SetupError, describe
+from trainer.failure import SetupError, describe, gone_back
 from trainer.storage import AlreadyExistsError, PermissionDeniedError, StorageError
 from trainer.user_code import UserCodeError, load
 
@@ -26,6 +27,11 @@ def described(error: BaseException, folder: Path) -> Failed:
         raise error
     except (Exception, SystemExit) as raised:  # noqa: BLE001 - every kind is a case here
         return describe(raised, folder, 1)
+
+
+def test_a_worker_that_goes_back_is_no_failure() -> None:
+    record = RollBack(1, 7, 0, 7, "non_finite", "what was found", 0.5)
+    assert gone_back(record, 1) == Failed(1, 143, Origin.ROLL_BACK, "what was found")
 
 
 @pytest.mark.parametrize(

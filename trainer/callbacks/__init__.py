@@ -7,11 +7,13 @@ from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.build import build_callbacks, callbacks_by_kind
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.gradient_monitor import GradientMonitor
 from trainer.callbacks.metrics_exporter import MetricsExporter
 from trainer.callbacks.rate_schedule import RateSchedule
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.stopping import Stopping
 from trainer.callbacks.tensorboard_log import TensorBoardLog
+from trainer.callbacks.watchdog import Watchdog
 
 __all__ = [
     "BatchInspection",
@@ -21,11 +23,13 @@ __all__ = [
     "BestModels",
     "CSVLog",
     "EarlyStopping",
+    "GradientMonitor",
     "MetricsExporter",
     "RateSchedule",
     "ReduceLROnPlateau",
     "Stopping",
     "TensorBoardLog",
+    "Watchdog",
     "build_callbacks",
     "callbacks_by_kind",
 ]

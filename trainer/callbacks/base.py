@@ -8,6 +8,9 @@ import keras
 
 from trainer.policies.direction import Direction, resolve_direction
 
+MEASURED = ("watchdog_", "gradient_norm", "update_ratio", "dead_units")
+"""How the names of values begin that are measured in training steps, and so never come from a validation."""
+
 
 class StatefulCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """A Keras callback that can be captured and restored.

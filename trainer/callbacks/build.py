@@ -12,11 +12,13 @@ from trainer.callbacks.batch_size import BatchSizeOnPlateau, BatchSizeSchedule
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.gradient_monitor import GradientMonitor
 from trainer.callbacks.rate_schedule import RateSchedule
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.snapshot import Snapshots
 from trainer.callbacks.stopping import Stopping
 from trainer.callbacks.tensorboard_log import TensorBoardLog
+from trainer.callbacks.watchdog import Watchdog
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
 from trainer.contract.run_directory import RunDirectory
 from trainer.storage import BackgroundWriter
@@ -94,7 +96,17 @@ def callbacks_by_kind(
             return []
         return [TensorBoardLog(run.tensorboard, **board.model_dump(), writer=writer, snapshots=snapshots)]
 
+    def watchdog() -> Callbacks:
+        return [] if spec.watchdog is None else [Watchdog(**spec.watchdog.model_dump())]
+
+    def gradient_monitor() -> Callbacks:
+        return (
+            [] if spec.gradient_monitor is None else [GradientMonitor(**spec.gradient_monitor.model_dump())]
+        )
+
     builders: dict[CallbackKind, Callable[[], Callbacks]] = {
+        CallbackKind.WATCHDOG: watchdog,
+        CallbackKind.GRADIENT_MONITOR: gradient_monitor,
         CallbackKind.CUSTOM: lambda: list(custom),
         CallbackKind.BATCH_INSPECTION: lambda: _batch_inspection(spec, run, load, writer),
         CallbackKind.BATCH_SIZE_CHANGES: lambda: _batch_size_changes(spec, has_validation),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.callbacks.base import StatefulCallback
+from trainer.callbacks.base import MEASURED, StatefulCallback
 from trainer.callbacks.learning_rate import LEARNING_RATE, learning_rates
 from trainer.storage import BackgroundWriter, open_store
 
@@ -60,7 +60,7 @@ class CSVLog(StatefulCallback):
         rates = learning_rates(self.model)
         metrics = [name for name in logs if name not in rates]
         if self._expects_validation and not any(name.startswith(_VALIDATION) for name in metrics):
-            metrics += [f"{_VALIDATION}{name}" for name in metrics]
+            metrics += [f"{_VALIDATION}{name}" for name in metrics if not name.startswith(MEASURED)]
         # The reducer leaves the rate of the epoch in the logs; the optimizer's may be that of the next.
         row = {name: _plain(value) for name, value in {**rates, **logs}.items()}
         row |= {EPOCH: epoch, EPOCH_SECONDS: time.monotonic() - self._began}

@@ -158,7 +158,7 @@ class CheckpointWriter:
                 tensors,
                 state,
                 clock=self._clock,
-                may_commit=self._refuse_if_fenced,
+                may_commit=self.refuse_if_fenced,
             )
             self._mark_committed(header.checkpoint)
         except Exception as error:  # noqa: BLE001  # training goes on; nothing is hidden: it is reported
@@ -173,7 +173,12 @@ class CheckpointWriter:
         except Exception as error:  # noqa: BLE001  # the checkpoint is good; this is reported
             self._on_failed(header.checkpoint, error)
 
-    def _refuse_if_fenced(self) -> None:
+    def refuse_if_fenced(self) -> None:
+        """Looks whether this attempt may still write.
+
+        Raises:
+            FencedError: A later one has been taken.
+        """
         attempt = self._line.attempt
         later = (n for n in attempts_in(self._store, self._directory) if n > attempt)
         if any(self._store.exists(self._directory.attempt_taken(n)) for n in later):
@@ -190,7 +195,7 @@ class CheckpointWriter:
             return
 
     def _prune(self) -> None:
-        self._refuse_if_fenced()
+        self.refuse_if_fenced()
         stored = checkpoints_in(self._store, self._directory)
         for checkpoint in expired_checkpoints(stored, self._committed, self._keep):
             url = self._directory.checkpoint(checkpoint)

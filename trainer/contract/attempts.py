@@ -26,6 +26,8 @@ class CauseKind(StrEnum):
     """Something inside: an exception, a crash, a hang. Retried within a budget."""
     FINAL = "final"
     """A failure that another attempt would meet again at once."""
+    ROLLED_BACK = "rolled_back"
+    """A watchdog wants the run to go back; `trainer.contract.rollback`. Bounded by a limit of its own."""
     STOPPED = "stopped"
     """On request."""
     FINISHED = "finished"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 class CallbackKind(StrEnum):
     """A kind of callback, named by its key in the experiment file's `callbacks`."""
 
+    WATCHDOG = "watchdog"
+    GRADIENT_MONITOR = "gradient_monitor"
     CUSTOM = "custom"
     BATCH_INSPECTION = "batch_inspection"
     LEARNING_RATE = "learning_rate"
@@ -30,7 +32,7 @@ class CallbackKind(StrEnum):
 class CallbackPosition:
     """A place in the order.
 
-    In `reads`, `changes` and `files`, `{monitor}` and the like stand for an option of that name.
+    In `reads`, `changes`, `state` and `files`, `{monitor}` and the like stand for an option of that name.
 
     Attributes:
         kind: What stands there.
@@ -53,9 +55,23 @@ class CallbackPosition:
 
 CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
     CallbackPosition(
+        CallbackKind.WATCHDOG,
+        "first: it judges the steps that all else of the epoch is made of",
+        reads="the loss and the gradient of every training step",
+        changes="whether a step counts, whether training goes on or back; adds counts to the epoch's logs",
+        state="the last {window} losses, the lowest median, steps skipped in a row, the epoch's counts",
+    ),
+    CallbackPosition(
+        CallbackKind.GRADIENT_MONITOR,
+        "before whatever reads the epoch's values, since it adds some",
+        reads="every gradient's norm; updates and units of every {every}th step",
+        changes="adds norms, the update ratio and the share of dead units to the epoch's logs",
+        state="the epoch's means so far, how often it has warned of what",
+    ),
+    CallbackPosition(
         CallbackKind.CUSTOM,
-        "yours come first, in the order given: a metric they add or a weight they change is seen by every "
-        "decision and by every file of the same epoch",
+        "yours come before all else that reads the epoch, in the order given: a metric they add or a weight "
+        "they change is seen by every decision and by every file of the same epoch",
         reads="what its hooks ask for",
         changes="what its code changes",
         state="what its state() returns, if it has one",
@@ -159,6 +175,11 @@ class PlacedCallback:
         """What is different once it has run."""
         return self._filled(self.position.changes)
 
+    @property
+    def state(self) -> str:
+        """What of it a checkpoint keeps."""
+        return self._filled(self.position.state)
+
     def files(self, *, validated: bool) -> list[str]:
         """What it leaves in the run directory, as patterns of `glob`.
 
@@ -175,7 +196,7 @@ class PlacedCallback:
             "callback": self.key,
             "reads": self.reads,
             "changes": self.changes,
-            "state": self.position.state,
+            "state": self.state,
             "reason": self.position.reason,
             "options": dict(self.options),
         }

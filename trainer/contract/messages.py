@@ -37,6 +37,8 @@ class Origin(StrEnum):
     """What the run was given: its experiment, its storage, its name."""
     PERDURE = "perdure"
     """Perdure itself."""
+    ROLL_BACK = "roll_back"
+    """No failure: the run goes back to before a step, which needs new processes."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,13 @@ RUN_RESTARTS = _gauge(
     "perdure_run_restarts",
     "Attempts that ended before the run did, by why; those under earlier leaders included.",
     "reason",
-    values=(CauseKind.DISRUPTION, CauseKind.FAILURE, CauseKind.STOPPED, CauseKind.UNKNOWN),
+    values=(
+        CauseKind.DISRUPTION,
+        CauseKind.FAILURE,
+        CauseKind.ROLLED_BACK,
+        CauseKind.STOPPED,
+        CauseKind.UNKNOWN,
+    ),
 )
 RUN_IDLE_SECONDS = _gauge(
     "perdure_run_idle_seconds",

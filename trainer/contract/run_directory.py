@@ -122,6 +122,15 @@ class RunDirectory:
         """Create-only: why this attempt ended, and its first and last completed step."""
         return f"{self.attempts}/{attempt}/ended"
 
+    @property
+    def roll_backs(self) -> str:
+        """Where the records of roll backs lie, a file each."""
+        return self._join("rollbacks")
+
+    def roll_back(self, number: int) -> str:
+        """Create-only: the roll back of this number, from 1."""
+        return f"{self.roll_backs}/{number}.json"
+
     def best_directory(self, monitor: str) -> str:
         """Where the best models by `monitor` lie."""
         return self._join(f"best/{_legal(monitor)}")

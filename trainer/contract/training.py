@@ -54,11 +54,6 @@ def _switch(default: Callable[[], object]) -> Callable[[object], object]:
     return read
 
 
-def _may_be_off(value: object) -> object:
-    """Reads false as null, for a callback that has no defaults."""
-    return None if value is False else value
-
-
 def _flag(value: object) -> object:
     """Reads `{}` as true and null as false, as for the other callbacks."""
     if value == {}:
@@ -245,6 +240,51 @@ class BatchInspection(FrozenModel):
     """A function of yours that is called with each batch, on every worker."""
 
 
+WatchdogAction = Literal["warn", "stop", "skip", "roll_back"]
+
+
+class Watchdog(FrozenModel):
+    """Looks at every training step, and acts where its loss or gradient is a danger.
+
+    `warn` tells; `stop` ends training with the epoch; `skip` leaves the step out, on all workers at once;
+    `roll_back` goes back to a checkpoint from before the step, leaves it out and lowers the learning rate.
+    """
+
+    non_finite: WatchdogAction | None = "stop"
+    """What to do where the loss or the gradient is not finite; null for nothing."""
+    max_loss: Number | None = None
+    """The largest loss of a step; null for any."""
+    max_loss_ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
+    """The same as a multiple of the lowest median of `window` steps so far."""
+    explosion: WatchdogAction = "stop"
+    """What to do about a loss above one of these two."""
+    spike_ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
+    """The largest loss of a step as a multiple of the median of the last `window`; null for any."""
+    spike: WatchdogAction = "warn"
+    """What to do about a loss above that."""
+    window: Annotated[int, Field(ge=1, le=100_000)] = 50
+    """Steps that a median is of; no ratio is looked at before there have been so many."""
+    max_skips: Count = 100
+    """Steps skipped in a row after which training stops."""
+    rate_factor: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.5
+    """What the learning rate is multiplied by, from the step on that was rolled back."""
+    max_roll_backs: Count = 3
+    """How often a run may go back; after that it stops."""
+
+
+class GradientMonitor(FrozenModel):
+    """Measures gradients within the training step, and adds what they were like to the epoch's values."""
+
+    every: Count = 100
+    """Training steps from one look at updates and dead units to the next; norms are of every step."""
+    per_layer: bool = False
+    """Whether each weight's gradient gets a value of its own."""
+    max_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Warn about a step whose gradient has a larger norm; null for never."""
+    max_dead_units: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    """Warn about a step in which a larger share of the units got no gradient; null for never."""
+
+
 class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
@@ -289,7 +329,7 @@ class CallbacksSpec(FrozenModel):
     """Logs for TensorBoard; on when left out."""
     batch_size_changes: Annotated[
         BatchSizeChanges | None,
-        BeforeValidator(_may_be_off, json_schema_input_type=BatchSizeChanges | Literal[False] | None),
+        BeforeValidator(_off_if_false, json_schema_input_type=BatchSizeChanges | Literal[False] | None),
     ] = None
     """Changes the global batch size during training; off when left out."""
     batch_inspection: Annotated[
@@ -297,6 +337,16 @@ class CallbacksSpec(FrozenModel):
         BeforeValidator(_switch(BatchInspection), json_schema_input_type=BatchInspection | bool | None),
     ] = None
     """What every N-th batch looks like, to logs/batches.jsonl; off when left out."""
+    watchdog: Annotated[
+        Watchdog | None,
+        BeforeValidator(_switch(Watchdog), json_schema_input_type=Watchdog | bool | None),
+    ] = None
+    """Acts where a training step is a danger; off when left out."""
+    gradient_monitor: Annotated[
+        GradientMonitor | None,
+        BeforeValidator(_switch(GradientMonitor), json_schema_input_type=GradientMonitor | bool | None),
+    ] = None
+    """Measures gradients; off when left out."""
     custom: Annotated[
         tuple[Reference, ...],
         BeforeValidator(sequence, json_schema_input_type=list[Reference] | Literal[False] | None),

@@ -157,6 +157,23 @@ class RowSource:
             ]
             yield from self._chunk(pass_index, begin, sizes)
 
+    def row_numbers(self, pass_index: int, step: int) -> list[np.ndarray]:
+        """Which rows of the data a step trains on: those of each replica of all workers."""
+        rows = min(self._batch, self._used - step * self._batch)
+        places = step * self._batch + np.arange(rows, dtype=np.int64)
+        order = rows_at(places, self._seed, pass_index, len(self._rows), self._shuffle)
+        everyone = Sharing(self._sharing.replicas, range(self._sharing.replicas), self._sharing.equal)
+        return [order[share] for share in everyone.slices(rows)]
+
+    def damaged(self, indices: np.ndarray) -> np.ndarray:
+        """Those of the rows `indices` that hold a number which is not finite."""
+        leaves = [np.asarray(leaf) for leaf in self._rows.take(indices)]
+        bad = np.zeros(len(indices), bool)
+        for leaf in leaves:
+            if np.issubdtype(leaf.dtype, np.floating):
+                bad |= ~np.isfinite(leaf.reshape(len(indices), -1)).all(axis=1)
+        return indices[bad]
+
     def _chunk(self, pass_index: int, begin: int, sizes: Sequence[int]) -> Iterator[Step]:
         shares = [self._sharing.slices(size) for size in sizes]
         starts = [k * self._batch for k in range(begin, begin + len(sizes))]

@@ -8,7 +8,7 @@ from trainer.contract.exit_codes import ExitCode
 
 _OUTSIDE = (CauseKind.DISRUPTION, CauseKind.UNKNOWN)
 _NOWHERE = (-1, -1, -1)
-_ON_PURPOSE = (CauseKind.STOPPED, CauseKind.FINISHED)
+_ON_PURPOSE = (CauseKind.STOPPED, CauseKind.FINISHED, CauseKind.ROLLED_BACK)
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,9 @@ def failures_in_a_row(records: Sequence[AttemptRecord]) -> int:
         progressed = (record.last or _NOWHERE) > furthest or (record.committed or -1) > committed
         furthest = max(furthest, record.last or _NOWHERE)
         committed = max(committed, record.committed or -1)
+        if record.kind is CauseKind.ROLLED_BACK:
+            # What follows begins further back, and any step of it is new.
+            furthest, committed = _NOWHERE, -1
         if record.kind in _ON_PURPOSE:
             continue
         if record.kind in _OUTSIDE and progressed:

@@ -10,7 +10,8 @@ from trainer.contract.link_messages import Exited
 from trainer.contract.messages import Failed, Origin
 from trainer.policies.stall import SAVING
 
-_STRENGTH = {Origin.USER: 0, Origin.SETUP: 0, Origin.PERDURE: 2, Origin.PEER: 4}
+_STRENGTH = {Origin.USER: 0, Origin.SETUP: 0, Origin.ROLL_BACK: 0, Origin.PERDURE: 2, Origin.PEER: 4}
+_KINDS = {Origin.PEER: CauseKind.DISRUPTION, Origin.ROLL_BACK: CauseKind.ROLLED_BACK}
 _NO_RESULT = (
     "ended without a result: the training process exited with 0 before training had finished; "
     "the experiment's code, or a library that it uses, must have called exit"
@@ -48,9 +49,7 @@ def of_exit(worker: int, exited: Exited) -> Cause:
     failure = exited.failure
     if failure is not None:
         final = failure.exit_code in NEVER_REPEATED
-        kind = CauseKind.FINAL if final else CauseKind.FAILURE
-        if failure.origin is Origin.PEER:
-            kind = CauseKind.DISRUPTION
+        kind = _KINDS.get(failure.origin, CauseKind.FINAL if final else CauseKind.FAILURE)
         return Cause(kind, failure.exit_code, worker, failure.error, _STRENGTH[failure.origin], failure)
     if exited.note:
         return Cause(CauseKind.DISRUPTION, ExitCode.CRASH, worker, exited.note, 0)

@@ -11,10 +11,12 @@ from trainer.callbacks import (
     BestModels,
     CSVLog,
     EarlyStopping,
+    GradientMonitor,
     RateSchedule,
     ReduceLROnPlateau,
     Stopping,
     TensorBoardLog,
+    Watchdog,
     build_callbacks,
 )
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
@@ -25,6 +27,8 @@ from trainer.user_code import UserCodeError
 OFF = {"early_stopping": False, "best_models": False, "csv_log": False, "tensorboard": None}
 RUN = RunDirectory("memory://run")
 CLASSES = {
+    CallbackKind.WATCHDOG: Watchdog,
+    CallbackKind.GRADIENT_MONITOR: GradientMonitor,
     CallbackKind.CUSTOM: keras.callbacks.LambdaCallback,
     CallbackKind.BATCH_INSPECTION: BatchInspection,
     CallbackKind.BATCH_SIZE_CHANGES: BatchSizeSchedule,
@@ -50,6 +54,8 @@ def test_the_order_is_that_of_the_contract():
         learning_rate={"warmup_steps": 1},
         batch_inspection=True,
         batch_size_changes={"schedule": [{"epoch": 2, "size": 8}]},
+        watchdog=True,
+        gradient_monitor=True,
         custom=[keras.callbacks.LambdaCallback()],
     )
     classes = [CLASSES[position.kind] for position in CALLBACK_ORDER]

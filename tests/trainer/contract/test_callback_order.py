@@ -7,9 +7,11 @@ ON = {
     "batch_inspection": True,
     "batch_size_changes": {"schedule": [{"epoch": 2, "size": 8}]},
     "custom": ["own.py:make", "own.py:more"],
+    "gradient_monitor": True,
     "learning_rate": {"warmup_steps": 5},
     "reduce_lr_on_plateau": True,
     "stopping": {"when": "val_loss > 9"},
+    "watchdog": True,
 }
 OFF = {"early_stopping": False, "best_models": None, "csv_log": False, "tensorboard": False}
 
@@ -44,15 +46,15 @@ def test_what_an_experiment_has_is_placed_in_that_order():
         {**ON, "early_stopping": True, "best_models": [{"monitor": "val_mae"}, {}]}
     )
     found = placed(spec)
-    assert [each.number for each in found] == list(range(1, 13))
+    assert [each.number for each in found] == list(range(1, 15))
     assert [each.key for each in found] == [
-        "custom.0", "custom.1", "batch_inspection", "learning_rate", "reduce_lr_on_plateau",
-        "early_stopping", "stopping", "batch_size_changes", "best_models.0", "best_models.1", "csv_log",
-        "tensorboard",
+        "watchdog", "gradient_monitor", "custom.0", "custom.1", "batch_inspection", "learning_rate",
+        "reduce_lr_on_plateau", "early_stopping", "stopping", "batch_size_changes", "best_models.0",
+        "best_models.1", "csv_log", "tensorboard",
     ]  # fmt: skip
-    assert found[1].options == {"reference": "own.py:more"}
-    assert found[8].reads == "val_mae, the weights"
-    assert found[8].files(validated=False) == ["best/val_mae/*"]
+    assert found[3].options == {"reference": "own.py:more"}
+    assert found[10].reads == "val_mae, the weights"
+    assert found[10].files(validated=False) == ["best/val_mae/*"]
     board = found[-1]
     assert len(board.files(validated=True)) == len(board.files(validated=False)) + 1
 
@@ -75,6 +77,6 @@ def test_every_template_can_be_filled(kind):
         {**ON, "early_stopping": True, "best_models": True, "tensorboard": True}
     )
     [first, *_] = [each for each in placed(spec) if each.position.kind is kind]
-    texts = [first.reads, first.changes, *first.files(validated=True)]
+    texts = [first.reads, first.changes, first.state, *first.files(validated=True)]
     assert all(texts)
     assert not any("{" in text for text in texts)

@@ -28,6 +28,11 @@ def records(*ends: tuple[CauseKind, int | None]) -> list[AttemptRecord]:
         ([(FAILURE, 5), (DISRUPTION, 4)], 2),
         ([(UNKNOWN, None)], 1),
         ([(FAILURE, 5), (CauseKind.STOPPED, 9), (FAILURE, 10)], 2),
+        ([(CauseKind.ROLLED_BACK, 9)], 0),
+        # What follows a roll back begins before what had been reached, and that is progress all the same.
+        ([(CauseKind.ROLLED_BACK, 9), (DISRUPTION, 4)], 0),
+        ([(CauseKind.ROLLED_BACK, 9), (DISRUPTION, 4), (DISRUPTION, 4)], 1),
+        ([(FAILURE, 5), (CauseKind.ROLLED_BACK, 9), (FAILURE, 4)], 2),
     ],
 )
 def test_failures_are_counted_in_a_row(ends, failures: int) -> None:

@@ -22,6 +22,7 @@ from trainer.supervisor.member import ExitMember, MemberMachine
 from trainer.supervisor.stage import Stage
 
 USER = Failed(1, 70, Origin.USER, "ValueError: x", "traceback", "model.py:3")
+BACK = Failed(1, 143, Origin.ROLL_BACK, "the run goes back")
 PEER = Failed(0, 1, Origin.PEER, "UnavailableError")
 
 
@@ -132,6 +133,7 @@ def test_a_ready_from_before_the_attempt_is_not_about_the_next_one() -> None:
         ([(0, Exited(1, None, 11)), (1, Exited(1, 1, None, PEER))], 0, "failure", "SIGSEGV"),
         ([(0, Exited(1, 3, None)), (1, Exited(1, 1, None, PEER))], 0, "failure", "exited with 3"),
         ([(1, Exited(1, 0, None)), (0, Exited(1, 1, None, PEER))], 1, "failure", "ended without a result"),
+        ([(0, Exited(1, 1, None, PEER)), (1, Exited(1, 143, None, BACK))], 1, "rolled_back", "goes back"),
         ([(0, Exited(1, None, 9, note="frozen")), (1, Exited(1, 1, None, PEER))], 0, "disruption", "frozen"),
     ],
 )
@@ -142,6 +144,14 @@ def test_the_cause_is_found_among_its_consequences(exits, worker: int, kind: str
     (ended,) = [a.message for a in scene.of(events.Announce) if isinstance(a.message, AttemptEnded)]
     assert (ended.worker, ended.kind) == (worker, kind)
     assert error in ended.error
+
+
+def test_a_run_that_goes_back_is_started_again_without_end() -> None:
+    scene = running()
+    for attempt in range(1, 9):
+        scene.say(1, Exited(attempt, 143, None, BACK))
+        scene.join(0, 1, after=attempt)
+        assert (scene.group.stage, scene.group.attempt) == (Stage.RUNNING, attempt + 1)
 
 
 def test_a_lost_link_ends_the_attempt_for_all() -> None:
