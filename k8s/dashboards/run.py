@@ -314,6 +314,11 @@ def _course() -> Iterable[Any]:
         Text("Workers missing", "Workers that the next attempt waits for.", Unit.NONE),
         Line(largest(_RUN, metric.RUN_WORKERS_MISSING), "missing"),
     )
+    told = f"increase({series(_RUN, metric.RUN_NOTIFICATIONS)}[$__rate_interval])"
+    yield curves(
+        Text("Notifications", "Messages about this run, by what became of them.", Unit.NONE),
+        Line(by_run("sum", told, "delivery"), "{{delivery}}"),
+    )
 
 
 def _costs() -> Iterable[Any]:

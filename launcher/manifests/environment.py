@@ -38,13 +38,25 @@ def own_variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
 def variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
     """All variables of a worker, secrets only where they are to reach it."""
     given = plan.experiment.spec.pod.env
-    own = own_variables(plan, worker)
+    own = own_variables(plan, worker) + (_addresses_of_notifications(plan) if worker == 0 else [])
     return own + [
         {"name": name, "value": entry.value}
         if entry.value is not None
         else {"name": name, "valueFrom": {"secretKeyRef": {"name": entry.secret, "key": entry.key}}}
         for name, entry in given.items()
         if entry.reaches(worker)
+    ]
+
+
+def _addresses_of_notifications(plan: RunPlan) -> list[dict[str, Any]]:
+    """Of worker 0, whose supervisor sends them; a Secret that is missing keeps no run from starting."""
+    return [
+        {
+            "name": each.url_variable,
+            "valueFrom": {"secretKeyRef": {"name": each.secret, "key": each.key, "optional": True}},
+        }
+        for each in plan.experiment.spec.notifications
+        if each.secret is not None
     ]
 
 

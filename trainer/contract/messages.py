@@ -20,6 +20,7 @@ from trainer.contract.telemetry import (
     CommitFailed,
     Earlier,
     Measured,
+    Notified,
     SaveBlocked,
     TrainingEnded,
     TrainingStarted,
@@ -483,7 +484,7 @@ Message = (
     | Ready | Progress | LeftOff | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished
     | Failed
     | Measured | SaveBlocked | CommitFailed | TrainingStarted | TrainingEnded | Earlier
-    | AttemptWanted
+    | AttemptWanted | Notified
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from trainer.contract.attempts import CauseKind
 from trainer.contract.progress import RunState
+from trainer.contract.telemetry import Delivery
 
 RUN = "run"
 """Label of every series: the run's name."""
@@ -109,6 +110,12 @@ RUN_GPU_SECONDS_SAVED = _gauge(
     "perdure_run_gpu_seconds_saved",
     "GPU-seconds that the epochs asked for, but not trained, would have taken; 0 until the run has finished.",
 )
+RUN_NOTIFICATIONS = _counter(
+    "perdure_run_notifications_total",
+    "Messages to those who are told what happens in the run, by what became of them.",
+    "delivery",
+    values=tuple(Delivery),
+)
 
 # Of each worker.
 
@@ -195,6 +202,7 @@ RUN_METRICS = (
     RUN_CHECKPOINT_AGE_SECONDS,
     RUN_GPU_SECONDS_USED,
     RUN_GPU_SECONDS_SAVED,
+    RUN_NOTIFICATIONS,
 )
 """What the leader exports of the run."""
 

@@ -112,6 +112,10 @@ class RunDirectory:
         """Create-only: why this attempt ended, and its first and last completed step."""
         return f"{self.attempts}/{attempt}/ended"
 
+    def notifications(self, channel: str) -> str:
+        """Where it is recorded what one channel was told, a directory for each message."""
+        return self._join(f"notifications/{_legal(channel)}")
+
     def best_directory(self, monitor: str) -> str:
         """Where the best models by `monitor` lie."""
         return self._join(f"best/{_legal(monitor)}")

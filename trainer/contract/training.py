@@ -17,11 +17,13 @@ from trainer.contract.fields import (
     MaybeDuration,
     PlainMapping,
     Problem,
+    entries,
     raise_problems,
     sequence,
     text,
 )
 from trainer.contract.launch import MetricsSpec, RestartSpec, StorageSpec, launch_problems
+from trainer.contract.notifications import NotificationSpec, notification_problems
 from trainer.contract.pod_spec import PodSpec
 
 API_VERSION = "perdure.dev/v1alpha1"
@@ -243,7 +245,7 @@ def cross_field_problems(spec: object) -> list[Problem]:
         problems += _batch_problems(training.get("global_batch_size"), workers)
     if isinstance(callbacks, Mapping):
         problems += _monitor_problems(callbacks.get("best_models"))
-    return problems + launch_problems(spec)
+    return problems + launch_problems(spec) + notification_problems(spec)
 
 
 def _batch_problems(batch: object, workers: object) -> list[Problem]:
@@ -258,8 +260,8 @@ def _batch_problems(batch: object, workers: object) -> list[Problem]:
 def _monitor_problems(best_models: object) -> list[Problem]:
     problems: list[Problem] = []
     first: dict[str, int] = {}
-    entries = best_models if isinstance(best_models, list | tuple) else []
-    for index, entry in enumerate(entries):
+    given = best_models if isinstance(best_models, list | tuple) else []
+    for index, entry in enumerate(given):
         monitor = entry.get("monitor", "val_loss") if isinstance(entry, Mapping) else None
         if isinstance(monitor, str) and first.setdefault(monitor, index) != index:
             path: KeyPath = ("callbacks", "best_models", index, "monitor")
@@ -293,6 +295,11 @@ class ExperimentSpec(FrozenModel):
     """How long a run's objects are kept on the cluster after its end; for ever when left out."""
     metrics: MetricsSpec = MetricsSpec()
     """Who may read a run's metrics."""
+    notifications: Annotated[
+        tuple[NotificationSpec, ...],
+        BeforeValidator(entries, json_schema_input_type=list[NotificationSpec] | None),
+    ] = ()
+    """Who is told what happens in a run."""
 
     @model_validator(mode="after")
     def _fields_fit_together(self) -> "ExperimentSpec":

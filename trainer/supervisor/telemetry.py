@@ -22,6 +22,7 @@ from trainer.contract.telemetry import (
     CommitFailed,
     Earlier,
     Measured,
+    Notified,
     SaveBlocked,
     TrainingEnded,
     TrainingStarted,
@@ -119,6 +120,8 @@ class Telemetry:
                 self._progressed_at = self._clock()
             case Committed():
                 self._committed_at = self._clock()
+            case Notified():
+                run.add(names.RUN_NOTIFICATIONS, 1, message.delivery)
             case EpochFinished():
                 run.set(names.RUN_EPOCHS_FINISHED, message.epoch + 1)
                 run.set(names.RUN_LEARNING_RATE, message.learning_rate)
