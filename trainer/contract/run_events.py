@@ -86,7 +86,10 @@ class RunEvent:
         if self.kind is EventKind.FINISHED:
             # A run may go on after its deadline, or with more epochs.
             return self.kind, self.epoch, self.cause
-        if self.kind in (EventKind.CHECKPOINT_FAILED, EventKind.NOTIFICATION_LOST, EventKind.STOPPED):
+        if self.kind is EventKind.NOTIFICATION_LOST:
+            # Several may be lost at one moment.
+            return self.kind, self.attempt, self.time, self.message
+        if self.kind in (EventKind.CHECKPOINT_FAILED, EventKind.STOPPED):
             return self.kind, self.attempt, self.time
         return self.kind, self.attempt
 
