@@ -76,7 +76,14 @@ def train(
     )
 
     custom = _custom_callbacks(spec.callbacks, folder)
-    callbacks = build_callbacks(spec.callbacks, run, custom, validation is not None)
+    predict = None
+    if spec.callbacks.predictions is not None and validation is not None:
+        predict = loop.predictor(
+            model, validation, spec.training.global_batch_size, spec.training.validation_steps
+        )
+    callbacks = build_callbacks(
+        spec.callbacks, run, custom, validation is not None, predict=predict, is_chief=topology.is_chief
+    )
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)
     reporter = EpochReporter(

@@ -5,6 +5,7 @@ from trainer.callbacks.build import build_callbacks
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
 from trainer.callbacks.metrics_exporter import MetricsExporter
+from trainer.callbacks.predictions import Predictions
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.tensorboard_log import TensorBoardLog
 
@@ -13,6 +14,7 @@ __all__ = [
     "CSVLog",
     "EarlyStopping",
     "MetricsExporter",
+    "Predictions",
     "ReduceLROnPlateau",
     "TensorBoardLog",
     "build_callbacks",

@@ -8,6 +8,7 @@ import keras
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.predictions import Predict, Predictions
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.snapshot import Snapshots
 from trainer.callbacks.tensorboard_log import TensorBoardLog
@@ -28,6 +29,8 @@ def build_callbacks(
     run: RunDirectory,
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
+    predict: Predict | None = None,
+    is_chief: bool = True,
 ) -> Callbacks:
     """The callbacks that `spec` asks for, in their order; they share one writer and one copy of the weights.
 
@@ -36,6 +39,8 @@ def build_callbacks(
         run: Where they write.
         custom: The user's own, made already.
         has_validation: Whether epochs give `val_` metrics; if not, a monitor left at its default is `loss`.
+        predict: Predicts the validation data; None where there are none.
+        is_chief: Whether this worker writes what all take part in.
     """
     writer, snapshots = BackgroundWriter(), Snapshots()
 
@@ -57,6 +62,12 @@ def build_callbacks(
         reducer = spec.reduce_lr_on_plateau
         return [] if reducer is None else [ReduceLROnPlateau(**_options(reducer, has_validation))]
 
+    def predictions() -> Callbacks:
+        kept = spec.predictions
+        if kept is None or predict is None:
+            return []
+        return [Predictions(run.predictions, predict, **kept.model_dump(), writes=is_chief)]
+
     def csv_log() -> Callbacks:
         return [CSVLog(run.csv, expects_validation=has_validation, writer=writer)] if spec.csv_log else []
 
@@ -71,6 +82,7 @@ def build_callbacks(
         CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
         CallbackKind.EARLY_STOPPING: early_stopping,
         CallbackKind.BEST_MODELS: best_models,
+        CallbackKind.PREDICTIONS: predictions,
         CallbackKind.CSV_LOG: csv_log,
         CallbackKind.TENSORBOARD: tensorboard,
     }

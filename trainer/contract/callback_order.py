@@ -11,6 +11,7 @@ class CallbackKind(StrEnum):
     REDUCE_LR_ON_PLATEAU = "reduce_lr_on_plateau"
     EARLY_STOPPING = "early_stopping"
     BEST_MODELS = "best_models"
+    PREDICTIONS = "predictions"
     CSV_LOG = "csv_log"
     TENSORBOARD = "tensorboard"
 
@@ -45,6 +46,10 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
     CallbackPosition(
         CallbackKind.BEST_MODELS,
         "after every decision of the epoch: a stored model is the one that the decisions were about",
+    ),
+    CallbackPosition(
+        CallbackKind.PREDICTIONS,
+        "after the best models, by the same weights: a stored model gives the predictions of its epoch",
     ),
     CallbackPosition(
         CallbackKind.CSV_LOG, "logs come after the models: a row names an epoch that is complete"

@@ -83,6 +83,11 @@ class RunDirectory:
         return self._join("logs/tensorboard")
 
     @property
+    def predictions(self) -> str:
+        """Where the predictions of the validation data lie, a file for each epoch."""
+        return self._join("predictions")
+
+    @property
     def checkpoints(self) -> str:
         """Where the checkpoints lie, a directory each."""
         return self._join("checkpoints")

@@ -190,6 +190,15 @@ class TensorBoard(FrozenModel):
     """Steps between scalars within an epoch, or `epoch` for epochs only."""
 
 
+class Predictions(FrozenModel):
+    """Keeps what the model predicts for the validation data, in predictions/ in the run directory."""
+
+    freq: Count = 1
+    """Epochs from one prediction to the next."""
+    keep: Count | None = None
+    """How many of the latest are kept; all when left out."""
+
+
 class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
@@ -211,6 +220,11 @@ class CallbacksSpec(FrozenModel):
         BeforeValidator(_several, json_schema_input_type=list[BestModel] | _EmptyMapping | bool | None),
     ] = (BestModel(),)
     """The best models that are kept, one entry for each monitor; val_loss when left out."""
+    predictions: Annotated[
+        Predictions | None,
+        BeforeValidator(_switch(Predictions), json_schema_input_type=Predictions | bool | None),
+    ] = None
+    """What the model predicts for the validation data, an SQLite file for each epoch; off when left out."""
     csv_log: Annotated[bool, BeforeValidator(_flag, json_schema_input_type=bool | _EmptyMapping | None)] = (
         True
     )

@@ -5,6 +5,7 @@ from trainer.callbacks import (
     BestModels,
     CSVLog,
     EarlyStopping,
+    Predictions,
     ReduceLROnPlateau,
     TensorBoardLog,
     build_callbacks,
@@ -19,17 +20,19 @@ CLASSES = {
     CallbackKind.REDUCE_LR_ON_PLATEAU: ReduceLROnPlateau,
     CallbackKind.EARLY_STOPPING: EarlyStopping,
     CallbackKind.BEST_MODELS: BestModels,
+    CallbackKind.PREDICTIONS: Predictions,
     CallbackKind.CSV_LOG: CSVLog,
     CallbackKind.TENSORBOARD: TensorBoardLog,
 }
 
 
 def build(has_validation=True, custom=(), **spec):
-    return build_callbacks(CallbacksSpec.model_validate(spec), RUN, custom, has_validation)
+    predict = (lambda: iter(())) if has_validation else None
+    return build_callbacks(CallbacksSpec.model_validate(spec), RUN, custom, has_validation, predict)
 
 
 def test_the_order_is_that_of_the_contract():
-    built = build(reduce_lr_on_plateau=True, custom=[keras.callbacks.LambdaCallback()])
+    built = build(reduce_lr_on_plateau=True, predictions=True, custom=[keras.callbacks.LambdaCallback()])
     assert [type(callback) for callback in built] == [CLASSES[position.kind] for position in CALLBACK_ORDER]
 
 
