@@ -41,6 +41,11 @@ def _references(value: Any) -> Iterator[tuple[KeyPath, Any]]:
     if isinstance(custom, list):
         for index, reference in enumerate(custom):
             yield ("spec", "callbacks", "custom", index), reference
+    streams = callbacks.get("stream") if isinstance(callbacks, dict) else None
+    for index, stream in enumerate(streams if isinstance(streams, list) else ()):
+        to = stream.get("to") if isinstance(stream, dict) else None
+        if isinstance(to, str) and ":" in to:
+            yield ("spec", "callbacks", "stream", index, "to"), to
 
 
 def _weights_error(source: Source, path: KeyPath, value: str) -> list[ExperimentError]:

@@ -16,7 +16,7 @@ from trainer.evaluation import Evaluation
 from trainer.gate import Gate, OpenGate
 from trainer.hooks import Hooks
 from trainer.keras_private import as_one_process, build_symbolically
-from trainer.meter import Meter, NoMeter
+from trainer.meter import Meter, NoMeter, WatchedMeter
 from trainer.prediction import Predicted, Prediction
 from trainer.progress_bar import ProgressBar
 from trainer.tickets import Saves, Tickets
@@ -106,9 +106,8 @@ def fit(
             rows = validation_batch_size or batch_size
             validated = _open_validation(validation_data, strategy, rows, validation_steps)
             validation = Evaluation(model, validated, validation_steps, tickets)
-        training = Training(
-            model, source, validation, validation_freq, steps_per_epoch, tickets, meter or NoMeter()
-        )
+        measured = _watched(meter or NoMeter(), every_callback, Topology.of(strategy).is_chief)
+        training = Training(model, source, validation, validation_freq, steps_per_epoch, tickets, measured)
         return training.run(every_callback, initial_epoch, epochs, _verbosity(verbose))
 
 
@@ -233,6 +232,16 @@ def _callbacks(callbacks: Any, history: bool) -> list[Any]:
     if history and not any(isinstance(c, keras.callbacks.History) for c in found):
         found.append(keras.callbacks.History())
     return found
+
+
+def _watched(meter: Meter, callbacks: Sequence[Any], is_chief: bool) -> Meter:
+    """A meter that tells those callbacks which want to hear of steps."""
+    watchers = [
+        each
+        for each in callbacks
+        if hasattr(each, "steps_completed") and (is_chief or not getattr(each, "chief_only", False))
+    ]
+    return WatchedMeter(meter, watchers) if watchers else meter
 
 
 def _agreed_seed(strategy: Any, seed: int | None) -> int:

@@ -1,6 +1,6 @@
 """Passes the gate before each ticket, and saves there when it is time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from trainer.contract.position import Phase, Position
@@ -65,6 +65,8 @@ class Tickets:
 
     Attributes:
         state: Where it stands.
+        settle: Called before each save: waits for what was handed to the device, as the save does anyway, so
+            that callbacks have heard of all that is behind it.
     """
 
     def __init__(self, gate: Gate, saves: Saves | None = None) -> None:
@@ -72,6 +74,7 @@ class Tickets:
         self._gate = gate
         self._saves = saves or NoSaves()
         self.state = LoopState()
+        self.settle: Callable[[], None] = _nothing
 
     def inspect(self, traced: Sequence[Any]) -> None:
         """Refuses steps that keep state which no save would hold."""
@@ -96,6 +99,7 @@ class Tickets:
         command = self._gate.begin(position)
         if command is not Command.CONTINUE or self._saves.due(self.state):
             wanted = command is not Command.CONTINUE or phase is Phase.TRAIN_END
+            self.settle()
             self._saves.save(self.state, wait=wanted)
             if command is not Command.CONTINUE:
                 self._saves.flush()
@@ -114,3 +118,7 @@ class Tickets:
     def finish(self) -> None:
         """Returns when everything that was saved is written."""
         self._saves.flush()
+
+
+def _nothing() -> None:
+    """Nothing was handed to the device."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import tempfile
 import time
 import zipfile
@@ -13,19 +14,21 @@ import keras
 import tensorflow as tf
 
 from trainer import loop, result, user_code
-from trainer.callbacks import BestModels, EarlyStopping, build_callbacks
+from trainer.callbacks import BestModels, EarlyStopping, StepStream, build_callbacks
+from trainer.callbacks.step_sinks import FileSink, FunctionSink, HttpSink, Sink
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Committed, Imported, Ready
 from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
-from trainer.contract.telemetry import CommitFailed, SaveBlocked
+from trainer.contract.telemetry import CommitFailed, SaveBlocked, StreamLost
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
+from trainer.http_post import Address, AddressError
 from trainer.library_imports import LibraryImports
 from trainer.loop_state import LoopState
 from trainer.meter import StepMeter
@@ -81,9 +84,11 @@ def train(
         predict = loop.predictor(
             model, validation, spec.training.global_batch_size, spec.training.validation_steps
         )
+    streams = _streams(spec.callbacks, run, folder, control, topology.worker)
     callbacks = build_callbacks(
-        spec.callbacks, run, custom, validation is not None, predict=predict, is_chief=topology.is_chief
-    )
+        spec.callbacks, run, custom, validation is not None,
+        predict=predict, is_chief=topology.is_chief, streams=streams,
+    )  # fmt: skip
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)
     reporter = EpochReporter(
@@ -262,6 +267,34 @@ def _custom_callbacks(spec: CallbacksSpec, folder: Path) -> list[Any]:
                 )
             callbacks.append(callback)
     return callbacks
+
+
+def _streams(
+    spec: CallbacksSpec, run: RunDirectory, folder: Path, control: Control, worker: int
+) -> list[StepStream]:
+    """The streams of steps; one without an address is left out, as no run is to end for it."""
+    streams = []
+    for each in spec.stream:
+        sink: Sink
+        if each.to == "file":
+            sink = FileSink(run.steps)
+        elif each.to == "http":
+            try:
+                sink = HttpSink(Address(os.environ[each.url_variable]))
+            except KeyError:
+                _log.warning("records of steps are not sent: %s is not set", each.url_variable)
+                continue
+            except AddressError as error:
+                _log.warning("records of steps are not sent: %s holds %s", each.url_variable, error)
+                continue
+        else:
+            sink = FunctionSink(user_code.load(each.to, folder))
+        streams.append(
+            StepStream(
+                sink, each.every, each.buffer, lost=lambda lost: control.send(StreamLost(worker, lost))
+            )
+        )
+    return streams
 
 
 def _data_arguments(data: Any, validation: Any) -> dict[str, Any]:

@@ -339,6 +339,10 @@ def _costs() -> Iterable[Any]:
         Line(f"{largest(_RUN, metric.RUN_GPU_SECONDS_SAVED)} / 3600", "saved"),
     )
     yield curves(
+        Text("Records lost", "Records of steps that a stream dropped, or could not send.", Unit.NONE),
+        Line(promql.of_all_workers(_RUN, metric.WORKER_STREAM_LOST), "lost"),
+    )
+    yield curves(
         Text("Age of the checkpoint", "Since one was last committed.", Unit.SECONDS),
         Line(youngest(_RUN, metric.RUN_CHECKPOINT_AGE_SECONDS), "age"),
         limit=3600,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration.real_run import RealRun
+from tests.integration.real_run import STEPS_PER_EPOCH, RealRun
 from tests.trainer.supervisor.notifications.webhook import SECRET, Webhook
 from trainer.contract.telemetry import Delivery, Notified
 
@@ -33,6 +33,7 @@ ENTRIES = [
 SETTINGS = (
     "callbacks.early_stopping=false",
     "callbacks.predictions=true",
+    'callbacks.stream=[{"to": "file"}]',
     f"notifications={json.dumps(ENTRIES)}",
 )
 PLAIN = ("callbacks.early_stopping=false",)
@@ -58,6 +59,15 @@ def predictions(directory: Path) -> dict[str, list[tuple[Any, ...]]]:
             columns = "row, prediction, target"
             found[path.name] = database.execute(f"SELECT {columns} FROM predictions ORDER BY row").fetchall()
     return found
+
+
+def steps(directory: Path) -> list[tuple[int, int]]:
+    lines = [
+        line
+        for path in sorted((directory / "logs" / "steps").iterdir())
+        for line in path.read_text().splitlines()
+    ]
+    return [(record["epoch"], record["step"]) for record in map(json.loads, lines)]
 
 
 def occasions(webhook: Webhook) -> list[str]:
@@ -128,6 +138,8 @@ def test_a_killed_run_tells_nothing_twice_and_predicts_the_same(
         whole = finished(run)
     expected = predictions(run.directory)
     assert list(expected) == [f"{epoch:05d}.sqlite" for epoch in range(1, EPOCHS + 1)]
+    every_step = [(epoch, step) for epoch in range(1, EPOCHS + 1) for step in range(1, STEPS_PER_EPOCH + 1)]
+    assert steps(run.directory) == every_step
     webhooks.bodies.clear()
     with RealRun(tmp_path / "killed", *settings, epochs=EPOCHS) as run:
         run.wait_until_training(1)
@@ -140,6 +152,7 @@ def test_a_killed_run_tells_nothing_twice_and_predicts_the_same(
     assert killed["weights_digest"] == whole["weights_digest"] == plain[0]["weights_digest"]
     assert rows_of_csv(run.directory) == plain[1]
     assert predictions(run.directory) == expected
+    assert steps(run.directory) == every_step
     ids = [body["id"] for body in webhooks.bodies]
     assert len(ids) == len(set(ids))
     assert sorted(occasions(webhooks)) == ["finished", *["interrupted"] * 3, "started", "when"]

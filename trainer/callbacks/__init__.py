@@ -7,6 +7,7 @@ from trainer.callbacks.early_stopping import EarlyStopping
 from trainer.callbacks.metrics_exporter import MetricsExporter
 from trainer.callbacks.predictions import Predictions
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from trainer.callbacks.step_stream import StepStream
 from trainer.callbacks.tensorboard_log import TensorBoardLog
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MetricsExporter",
     "Predictions",
     "ReduceLROnPlateau",
+    "StepStream",
     "TensorBoardLog",
     "build_callbacks",
 ]

@@ -31,6 +31,7 @@ def build_callbacks(
     has_validation: bool = True,
     predict: Predict | None = None,
     is_chief: bool = True,
+    streams: Sequence[keras.callbacks.Callback] = (),
 ) -> Callbacks:
     """The callbacks that `spec` asks for, in their order; they share one writer and one copy of the weights.
 
@@ -41,6 +42,7 @@ def build_callbacks(
         has_validation: Whether epochs give `val_` metrics; if not, a monitor left at its default is `loss`.
         predict: Predicts the validation data; None where there are none.
         is_chief: Whether this worker writes what all take part in.
+        streams: Those of `stream`, made already.
     """
     writer, snapshots = BackgroundWriter(), Snapshots()
 
@@ -84,6 +86,7 @@ def build_callbacks(
         CallbackKind.BEST_MODELS: best_models,
         CallbackKind.PREDICTIONS: predictions,
         CallbackKind.CSV_LOG: csv_log,
+        CallbackKind.STREAM: lambda: list(streams),
         CallbackKind.TENSORBOARD: tensorboard,
     }
     return [callback for position in CALLBACK_ORDER for callback in builders[position.kind]()]

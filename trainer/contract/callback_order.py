@@ -13,6 +13,7 @@ class CallbackKind(StrEnum):
     BEST_MODELS = "best_models"
     PREDICTIONS = "predictions"
     CSV_LOG = "csv_log"
+    STREAM = "stream"
     TENSORBOARD = "tensorboard"
 
 
@@ -53,6 +54,10 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
     ),
     CallbackPosition(
         CallbackKind.CSV_LOG, "logs come after the models: a row names an epoch that is complete"
+    ),
+    CallbackPosition(
+        CallbackKind.STREAM,
+        "behind all that has a say: it hears of steps that are done, and does nothing when an epoch ends",
     ),
     CallbackPosition(CallbackKind.TENSORBOARD, "last: nothing depends on it"),
 )

@@ -22,6 +22,7 @@ from trainer.contract.telemetry import (
     Measured,
     Notified,
     SaveBlocked,
+    StreamLost,
     TrainingEnded,
     TrainingStarted,
 )
@@ -484,7 +485,7 @@ Message = (
     | Ready | Progress | LeftOff | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished
     | Failed
     | Measured | SaveBlocked | CommitFailed | TrainingStarted | TrainingEnded | Earlier
-    | AttemptWanted | Notified
+    | AttemptWanted | Notified | StreamLost
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 

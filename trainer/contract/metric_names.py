@@ -176,6 +176,9 @@ WORKER_NON_FINITE = _counter(
     "perdure_worker_non_finite_total",
     "Executions of training steps whose loss, a mean over the epoch so far, was not finite.",
 )
+WORKER_STREAM_LOST = _counter(
+    "perdure_worker_stream_lost_total", "Records of steps that a stream dropped, or could not send."
+)
 WORKER_GPU_SECONDS = _counter(
     "perdure_worker_gpu_seconds_total", "This supervisor's lifetime times its GPUs, waiting included."
 )
@@ -217,6 +220,7 @@ WORKER_METRICS = (
     WORKER_CHECKPOINT_BYTES,
     WORKER_SPENT_SECONDS,
     WORKER_NON_FINITE,
+    WORKER_STREAM_LOST,
     WORKER_GPU_SECONDS,
 )
 """What every worker exports of itself."""

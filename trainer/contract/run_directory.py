@@ -83,6 +83,11 @@ class RunDirectory:
         return self._join("logs/tensorboard")
 
     @property
+    def steps(self) -> str:
+        """Where the records of training steps lie, as JSON lines in several files."""
+        return self._join("logs/steps")
+
+    @property
     def predictions(self) -> str:
         """Where the predictions of the validation data lie, a file for each epoch."""
         return self._join("predictions")

@@ -52,6 +52,18 @@ class CommitFailed:
 
 
 @dataclass(frozen=True)
+class StreamLost:
+    """Records of steps were dropped by a stream, or could not be sent; sent by the chief.
+
+    Attributes:
+        records: How many, since the last such message.
+    """
+
+    worker: int
+    records: int
+
+
+@dataclass(frozen=True)
 class TrainingStarted:
     """A supervisor has given an attempt to its training process.
 

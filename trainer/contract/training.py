@@ -199,6 +199,27 @@ class Predictions(FrozenModel):
     """How many of the latest are kept; all when left out."""
 
 
+class StepStream(FrozenModel):
+    """Streams what is known of each training step, beside training and never in its way."""
+
+    to: Literal["file", "http"] | Reference
+    """`file` for logs/steps in the run directory, `http` for whatever takes JSON lines by POST, or a function
+    of yours that takes a list of records."""
+    variable: (
+        Annotated[str, text(r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name: letters, digits and '_'")] | None
+    ) = None
+    """The environment variable with the address of `http`; TELEMETRY_URL when left out."""
+    every: Count = 1
+    """Executions from one record to the next; one execution is `steps_per_execution` steps."""
+    buffer: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Records that wait at most; of more, the oldest are dropped and counted."""
+
+    @property
+    def url_variable(self) -> str:
+        """The environment variable with the address, given or not."""
+        return self.variable or "TELEMETRY_URL"
+
+
 class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
@@ -229,6 +250,11 @@ class CallbacksSpec(FrozenModel):
         True
     )
     """Whether every epoch's metrics go to logs/training.csv."""
+    stream: Annotated[
+        tuple[StepStream, ...],
+        BeforeValidator(sequence, json_schema_input_type=list[StepStream] | Literal[False] | None),
+    ] = ()
+    """Where records of the training steps are streamed to; nowhere when left out."""
     tensorboard: Annotated[
         TensorBoard | None,
         BeforeValidator(_switch(TensorBoard), json_schema_input_type=TensorBoard | bool | None),
@@ -259,6 +285,7 @@ def cross_field_problems(spec: object) -> list[Problem]:
         problems += _batch_problems(training.get("global_batch_size"), workers)
     if isinstance(callbacks, Mapping):
         problems += _monitor_problems(callbacks.get("best_models"))
+        problems += _stream_problems(callbacks.get("stream"))
     return problems + launch_problems(spec) + notification_problems(spec)
 
 
@@ -281,6 +308,23 @@ def _monitor_problems(best_models: object) -> list[Problem]:
             path: KeyPath = ("callbacks", "best_models", index, "monitor")
             wrong = f"same monitor as callbacks.best_models.{first[monitor]}"
             problems.append((path, wrong, "a different monitor in every entry"))
+    return problems
+
+
+def _stream_problems(streams: object) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: list[object] = []
+    for index, entry in enumerate(streams if isinstance(streams, list | tuple) else ()):
+        if not isinstance(entry, Mapping):
+            continue
+        path: KeyPath = ("callbacks", "stream", index)
+        to, variable = entry.get("to"), entry.get("variable")
+        where = (to, variable or "TELEMETRY_URL") if to == "http" else (to,)
+        if to in ("file", "http") and where in seen:
+            problems.append(((*path, "to"), "streamed to already", "each place once"))
+        seen.append(where)
+        if variable is not None and to != "http":
+            problems.append(((*path, "variable"), "no address is asked for", "this beside `to: http` alone"))
     return problems
 
 

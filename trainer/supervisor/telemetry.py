@@ -24,6 +24,7 @@ from trainer.contract.telemetry import (
     Measured,
     Notified,
     SaveBlocked,
+    StreamLost,
     TrainingEnded,
     TrainingStarted,
 )
@@ -102,6 +103,8 @@ class Telemetry:
                 worker.add(names.WORKER_CHECKPOINTS, 1)
                 worker.add(names.WORKER_CHECKPOINT_BYTES, message.size)
                 worker.add(names.WORKER_CHECKPOINT_SECONDS, message.seconds, "background")
+            case StreamLost():
+                worker.add(names.WORKER_STREAM_LOST, message.records)
             case CommitFailed():
                 worker.add(names.WORKER_CHECKPOINT_FAILURES, 1)
             case _:

@@ -7,9 +7,11 @@ from trainer.callbacks import (
     EarlyStopping,
     Predictions,
     ReduceLROnPlateau,
+    StepStream,
     TensorBoardLog,
     build_callbacks,
 )
+from trainer.callbacks.step_sinks import FileSink
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import CallbacksSpec
@@ -22,17 +24,22 @@ CLASSES = {
     CallbackKind.BEST_MODELS: BestModels,
     CallbackKind.PREDICTIONS: Predictions,
     CallbackKind.CSV_LOG: CSVLog,
+    CallbackKind.STREAM: StepStream,
     CallbackKind.TENSORBOARD: TensorBoardLog,
 }
 
 
 def build(has_validation=True, custom=(), **spec):
     predict = (lambda: iter(())) if has_validation else None
-    return build_callbacks(CallbacksSpec.model_validate(spec), RUN, custom, has_validation, predict)
+    streams = [StepStream(FileSink(RUN.steps))] if spec.pop("stream", False) else []
+    parsed = CallbacksSpec.model_validate(spec)
+    return build_callbacks(parsed, RUN, custom, has_validation, predict, streams=streams)
 
 
 def test_the_order_is_that_of_the_contract():
-    built = build(reduce_lr_on_plateau=True, predictions=True, custom=[keras.callbacks.LambdaCallback()])
+    built = build(
+        reduce_lr_on_plateau=True, predictions=True, stream=True, custom=[keras.callbacks.LambdaCallback()]
+    )
     assert [type(callback) for callback in built] == [CLASSES[position.kind] for position in CALLBACK_ORDER]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from trainer.contract.messages import Message, Supervise
 from trainer.contract.notifications import NotificationSpec, url_variables
 from trainer.contract.telemetry import Delivery, Notified
+from trainer.http_post import Address, AddressError, Answer, post
 from trainer.supervisor.notifications.causes import Causes
-from trainer.supervisor.notifications.delivery import Address, AddressError, Answer, post
 from trainer.supervisor.notifications.journal import Journal
 from trainer.supervisor.notifications.notification import Notification
 from trainer.supervisor.notifications.outbox import Outbox

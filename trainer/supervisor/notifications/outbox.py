@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trainer.contract.telemetry import Delivery
+from trainer.http_post import Answer
 from trainer.policies.allowance import Allowance
 from trainer.policies.retrying import retry_delay
 from trainer.storage import StorageError
-from trainer.supervisor.notifications.delivery import Answer
 from trainer.supervisor.notifications.journal import Entry, Journal
 from trainer.supervisor.notifications.notification import Notification
 

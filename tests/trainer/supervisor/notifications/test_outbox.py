@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.trainer.supervisor.notifications.webhook import wait_until
 from trainer.contract.telemetry import Delivery
+from trainer.http_post import Answer
 from trainer.supervisor.notifications import outbox as module
-from trainer.supervisor.notifications.delivery import Answer
 from trainer.supervisor.notifications.journal import Journal
 from trainer.supervisor.notifications.notification import Notification
 from trainer.supervisor.notifications.outbox import Outbox, Times

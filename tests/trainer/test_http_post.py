@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from tests.trainer.supervisor.notifications.webhook import SECRET, Webhook
-from trainer.supervisor.notifications.delivery import Address, AddressError, Answer, post
+from trainer.http_post import Address, AddressError, Answer, post
 
 NOW = 1795860517.0
 
