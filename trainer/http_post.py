@@ -5,6 +5,7 @@ passed on or logged: each becomes one of the words below.
 """
 
 import http.client
+import os
 import re
 import socket
 import ssl
@@ -176,17 +177,20 @@ def _limited(connection: http.client.HTTPConnection, seconds: float) -> Iterator
         connection.close()
 
 
+_WORDS: dict[type[OSError], str] = {
+    TimeoutError: "timed out",
+    ConnectionRefusedError: "connection refused",
+    ssl.SSLCertVerificationError: "its certificate is not trusted",
+    ssl.SSLError: "it does not speak TLS as we do",
+    socket.gaierror: "its name is not known",
+    ConnectionError: "the connection was lost",
+}
+
+
 def _words(error: BaseException) -> str:
-    match error:
-        case TimeoutError():
-            return "timed out"
-        case ConnectionRefusedError():
-            return "connection refused"
-        case ssl.SSLCertVerificationError():
-            return "its certificate is not trusted"
-        case socket.gaierror():
-            return "its name is not known"
-        case ConnectionError():
-            return "the connection was lost"
-        case _:
-            return type(error).__name__
+    for kind, words in _WORDS.items():
+        if isinstance(error, kind):
+            return words
+    # The system's own words, without what the exception adds to them.
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else type(error).__name__

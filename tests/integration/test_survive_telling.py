@@ -18,7 +18,7 @@ from trainer.contract.telemetry import Delivery, Notified
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]
 
-EPOCHS = 8
+EPOCHS = 5
 ROWS = 48
 VARIABLES = ("HOOK", "DEAD", "BROKEN", "SLOW")
 ENTRIES = [

@@ -8,9 +8,8 @@ from contextlib import AsyncExitStack
 
 from trainer.contract.messages import Message, Supervise
 from trainer.supervisor.channel import MessageChannel
-from trainer.supervisor.notifications.notifier import without_addresses
 from trainer.supervisor.outlook import Outlook
-from trainer.supervisor.starters import starters_of
+from trainer.supervisor.starters import starters_of, without_addresses
 from trainer.supervisor.status_server import StatusServer
 from trainer.supervisor.supervisor import Starter, Supervisor
 

@@ -21,9 +21,8 @@ from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import Experiment
 from trainer.storage import StorageError, open_store
 from trainer.supervisor.narration import Narration
-from trainer.supervisor.notifications.notifier import without_addresses
 from trainer.supervisor.outlook import Outlook
-from trainer.supervisor.starters import starters_of
+from trainer.supervisor.starters import starters_of, without_addresses
 from trainer.supervisor.status_server import StatusServer
 from trainer.supervisor.supervisor import Starter, Supervisor
 

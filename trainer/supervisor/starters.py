@@ -1,12 +1,15 @@
 """Several that are told what one supervisor says."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from trainer.contract.messages import Message, Supervise
+from trainer.contract.notifications import url_variables
 from trainer.supervisor.event_recorder import EventRecorder
-from trainer.supervisor.notifications.notifier import Notifier
 from trainer.supervisor.supervisor import Starter
+
+_LAST_SECONDS = 0.5
 
 
 class Several:
@@ -26,9 +29,11 @@ class Several:
 
     async def drained(self) -> None:
         """Returns once all have taken everything."""
-        # Twice: what one still has to say of its own drain, the others have to hear.
-        for _ in range(2):
-            await asyncio.gather(*(starter.drained() for starter in self._starters))
+        await asyncio.gather(*(starter.drained() for starter in self._starters))
+        # Once more: what one has said of its own drain, the others have to write.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                await asyncio.gather(*(starter.drained() for starter in self._starters))
 
 
 def starters_of(plan: Supervise, environment: Mapping[str, str], *others: Starter) -> Several:
@@ -42,5 +47,15 @@ def starters_of(plan: Supervise, environment: Mapping[str, str], *others: Starte
     several = Several(*others)
     if plan.worker == 0:
         several.add(EventRecorder(plan.run_directory))
-        several.add(Notifier(plan, environment, several.send))
+        if plan.experiment["spec"].get("notifications"):
+            # What speaks HTTP takes a tenth of a second to import, which a restart has better use for.
+            from trainer.supervisor.notifications.notifier import Notifier  # noqa: PLC0415
+
+            several.add(Notifier(plan, environment, several.send))
     return several
+
+
+def without_addresses(environment: Mapping[str, str], plan: Supervise) -> dict[str, str]:
+    """What a training process may inherit: all but the addresses of notifications."""
+    hidden = url_variables(plan.experiment)
+    return {name: value for name, value in environment.items() if name not in hidden}

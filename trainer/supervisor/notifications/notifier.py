@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from trainer.contract.messages import Message, Supervise
-from trainer.contract.notifications import NotificationSpec, url_variables
+from trainer.contract.notifications import NotificationSpec
 from trainer.contract.telemetry import Delivery, Notified
 from trainer.http_post import Address, AddressError, Answer, post
 from trainer.supervisor.notifications.causes import Causes
@@ -19,14 +19,8 @@ from trainer.supervisor.run_log import RunLog
 
 _log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 3.0
+DRAIN_SECONDS = 2.0
 """How long a supervisor that ends waits for what is still to be told."""
-
-
-def without_addresses(environment: Mapping[str, str], plan: Supervise) -> dict[str, str]:
-    """What a training process may inherit: all but the addresses of notifications."""
-    hidden = url_variables(plan.experiment)
-    return {name: value for name, value in environment.items() if name not in hidden}
 
 
 class Notifier:
