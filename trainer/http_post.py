@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -79,7 +80,7 @@ def post(
         now: Seconds since 1970, for an answer that names a date.
         seconds: How long it may take in all.
     """
-    sent = False
+    sent, began = False, time.monotonic()
     try:
         connection, target, more = _connection(address.parts, seconds)
         with _limited(connection, seconds):
@@ -89,10 +90,13 @@ def post(
             response = connection.getresponse()
             return _read(response.status, response.getheader("Retry-After"), now)
     except Exception as error:  # noqa: BLE001 - nothing is hidden but the address: see `_words`
+        # What this has cut off itself was too slow, whatever it is called then.
+        late = time.monotonic() - began >= seconds
+        why = _words(TimeoutError() if late else error)
         if sent:
             # The other side has the whole of it; whether it has done with it what it should, nobody knows.
-            return Answer(certain=False, why=f"no answer: {_words(error)}")
-        return Answer(again=True, why=_words(error))
+            return Answer(certain=False, why=f"no answer: {why}")
+        return Answer(again=True, why=why)
 
 
 def _parts(url: str) -> SplitResult:

@@ -9,7 +9,8 @@ from trainer.contract.notifications import url_variables
 from trainer.supervisor.event_recorder import EventRecorder
 from trainer.supervisor.supervisor import Starter
 
-_LAST_SECONDS = 0.5
+_LAST_SECONDS = 1.5
+"""The recorder of events pauses for a second between two writes."""
 
 
 class Several:

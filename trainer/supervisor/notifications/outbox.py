@@ -79,6 +79,8 @@ class Outbox:
         self._store_fails = False
         self._ending = self._closed = False
         self._left_out = 0
+        # Of all messages together: where it failed three times at the end, each of the others is tried once.
+        self._last_tries = 0
         self._changed = threading.Condition()
         # A daemon: a server that never answers must not keep the supervisor from its end.
         self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
@@ -198,11 +200,11 @@ class Outbox:
             return
         if not self._record_waiting() and not notification.final:
             raise StorageError(notification.key, "cannot be recorded")
-        tries = last_tries = 0
+        tries = 0
         while self._begin(notification, entry):
             left_out = self._left_out
             answer = self._send(notification, left_out)
-            tries, last_tries = tries + 1, last_tries + self._ending
+            tries += 1
             old = self._times.wall() - notification.time > GIVE_UP_SECONDS
             if not answer.again or old:
                 entry.done = True
@@ -211,12 +213,13 @@ class Outbox:
                     notification, Delivery.GAVE_UP if answer.again else _delivery_of(answer), answer.why
                 )
                 return
+            self._last_tries += self._ending
             self._fail(notification, entry, answer.why)
-            if not self._pause(retry_delay(tries, self._times.draw(), answer.retry_after), last_tries):
+            if not self._pause(retry_delay(tries, self._times.draw(), answer.retry_after)):
                 self._say(notification, Delivery.LEFT, answer.why)
                 return
 
-    def _pause(self, seconds: float, last_tries: int) -> bool:
+    def _pause(self, seconds: float) -> bool:
         """Waits for the next try; False where there is no time for one."""
         until = self._times.clock() + seconds
         recorded = True
@@ -228,10 +231,10 @@ class Outbox:
             with self._changed:
                 self._changed.wait_for(wakes, left)
             recorded = recorded and self._record_waiting()
-        if self._ending and last_tries < _LAST_TRIES:
+        if self._ending and self._last_tries < _LAST_TRIES:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, _LAST_PAUSE)
-        return not self._closed and last_tries < _LAST_TRIES
+        return not self._closed and self._last_tries < _LAST_TRIES
 
     def _record_waiting(self) -> bool:
         """Records what is to be sent, so that a later leader sends it where this one is killed first."""
