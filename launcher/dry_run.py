@@ -40,8 +40,13 @@ def shortened(experiment: Experiment, storage: str) -> Experiment:
             "validation_freq": 1,
         }
     )
+    callbacks, kept = spec.callbacks, spec.callbacks.predictions
+    if kept is not None:
+        often = kept.model_copy(update={"freq": min(EPOCHS, kept.freq)})
+        callbacks = callbacks.model_copy(update={"predictions": often})
     changed = {
         "training": short,
+        "callbacks": callbacks,
         "checkpoint": CheckpointSpec(every=Every(epochs=1), keep=spec.checkpoint.keep),
         "storage": StorageSpec(url=storage),
         # A mistake is to be told, not to be tried again.

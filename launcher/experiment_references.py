@@ -44,6 +44,11 @@ def _references(value: Any) -> Iterator[tuple[KeyPath, Any]]:
     inspection = callbacks.get("batch_inspection") if isinstance(callbacks, dict) else None
     if isinstance(inspection, dict):
         yield ("spec", "callbacks", "batch_inspection", "call"), inspection.get("call")
+    streams = callbacks.get("stream") if isinstance(callbacks, dict) else None
+    for index, stream in enumerate(streams if isinstance(streams, list) else ()):
+        to = stream.get("to") if isinstance(stream, dict) else None
+        if isinstance(to, str) and ":" in to:
+            yield ("spec", "callbacks", "stream", index, "to"), to
 
 
 def _weights_error(source: Source, path: KeyPath, value: str) -> list[ExperimentError]:

@@ -36,6 +36,7 @@ def callbacks_for(
         callbacks: Keras callbacks, in the order in which they shall be called; or a mapping as `callbacks` of
             the experiment file, in the order of `perdure callbacks`. Left out: that mapping's defaults.
         directory: Where those of a mapping write, as in a run directory; without it, they are left out.
+            `predictions` and `stream` are left out in any case: they ask the loop of `fit`.
         epochs: How many the loop will train at most; for the callbacks' `params`.
         steps: Steps of an epoch, if known; for the same.
         optimizer: What the loop updates the model with, for callbacks that set the learning rate.

@@ -99,6 +99,9 @@ def wants_batch_hook(callback: Any, hook: str) -> bool:
     """Whether `callback` overrides `hook`, or the older name of it that Keras still calls."""
     if getattr(callback, "batch_hooks", True) is False:
         return False
+    if hook.startswith("on_train_") and hasattr(callback, "steps_completed"):
+        # It is told of steps by the meter, for which nothing waits for the device.
+        return False
     older = hook.replace("train_batch", "batch")
     return overrides_hook(callback, hook) or (older != hook and overrides_hook(callback, older))
 

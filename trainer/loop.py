@@ -2,7 +2,7 @@
 
 import random
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -11,15 +11,14 @@ import tensorflow as tf
 
 from trainer.data import Source, open_source, require_same
 from trainer.data.split import split_off_validation
-from trainer.distribution import Topology, any_worker, gather_objects, gather_rows, spread_seeds
+from trainer.distribution import Topology, any_worker, gather_objects, spread_seeds
 from trainer.evaluation import Evaluation
-from trainer.executions import walk
 from trainer.gate import Gate, OpenGate
 from trainer.hooks import Hooks
 from trainer.keras_private import as_one_process, build_symbolically
-from trainer.meter import Meter, NoMeter
+from trainer.meter import Meter, NoMeter, WatchedMeter
+from trainer.prediction import Predicted, Prediction
 from trainer.progress_bar import ProgressBar
-from trainer.step import ReplicaStep
 from trainer.step_watch import StepWatch
 from trainer.tickets import Saves, Tickets
 from trainer.training import Training
@@ -115,8 +114,9 @@ def fit(
             rows = validation_batch_size or batch_size
             validated = _open_validation(validation_data, strategy, rows, validation_steps)
             validation = Evaluation(model, validated, validation_steps, tickets)
+        measured = _watched(meter or NoMeter(), every_callback, Topology.of(strategy).is_chief)
         training = Training(
-            model, source, validation, validation_freq, steps_per_epoch, tickets, meter or NoMeter(), watch
+            model, source, validation, validation_freq, steps_per_epoch, tickets, measured, watch
         )
         return training.run(every_callback, initial_epoch, epochs, _verbosity(verbose))
 
@@ -170,14 +170,14 @@ def predict(
     params = {"verbose": _verbosity(verbose), "epochs": 1, "steps": steps or source.steps_per_pass}
     hooks = Hooks(_callbacks(callbacks, history=False), model, params, topology.is_chief)
     bar = ProgressBar(_verbosity(verbose) if topology.is_chief else 0, 1, params["steps"])
-    prediction = ReplicaStep(model, strategy, source.structure, model.predict_step, per_replica=True)
+    prediction = Prediction(model, source, steps)
     model.stop_predicting = False
     hooks.call("on_predict_begin")
     bar.start()
     outputs: list[Any] = []
-    for index, step in enumerate(walk(source, steps)):
+    for index, step in enumerate(prediction.steps()):
         hooks.batch("on_predict_batch_begin", index, {})
-        outputs.append(_gathered(strategy, prediction([step])))
+        outputs.append(prediction.outputs(step))
         hooks.inspect("predict", index, [step], source.structure, outputs[-1])
         hooks.batch("on_predict_batch_end", index, {"outputs": outputs[-1]})
         bar.step(1)
@@ -188,10 +188,29 @@ def predict(
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *outputs)
 
 
-def _gathered(strategy: Any, outputs: Sequence[Any]) -> Any:
-    """The rows of all replicas, in order."""
-    joined = tf.nest.map_structure(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *outputs)
-    return tf.nest.map_structure(lambda a: np.concatenate(gather_rows(strategy, a)), joined)
+def predictor(
+    model: keras.Model, data: Any, batch_size: int | None = None, steps: int | None = None
+) -> Callable[[], Iterator[Predicted]]:
+    """A function that predicts data batch by batch, each time with the weights of the moment.
+
+    It is called, and its batches are taken to the end, by all workers at the same place, such as a callback's
+    `on_epoch_end`. The step is traced at the first call and serves all others.
+
+    Args:
+        model: A Keras model, built when it is first called.
+        data: As `validation_data` of `fit`.
+        batch_size: Rows of a global batch.
+        steps: Steps of a walk; all of the data unless given.
+    """
+    traced: list[Prediction] = []
+
+    def predict_batches() -> Iterator[Predicted]:
+        if not traced:
+            source = _open_validation(data, model.distribute_strategy, batch_size, steps)
+            traced.append(Prediction(model, source, steps))
+        return traced[0].batches()
+
+    return predict_batches
 
 
 def _prepare(model: Any, strategy: tf.distribute.Strategy, source: Source) -> None:
@@ -232,6 +251,16 @@ def _require_way_back(watch: StepWatch, saves: object) -> None:
             "roll_back needs the checkpoints of a run, and fit by itself keeps none: train with "
             "`perdure run` or `perdure submit`, or choose warn, stop or skip"
         )
+
+
+def _watched(meter: Meter, callbacks: Sequence[Any], is_chief: bool) -> Meter:
+    """A meter that tells those callbacks which want to hear of steps."""
+    watchers = [
+        each
+        for each in callbacks
+        if hasattr(each, "steps_completed") and (is_chief or not getattr(each, "chief_only", False))
+    ]
+    return WatchedMeter(meter, watchers) if watchers else meter
 
 
 def _agreed_seed(strategy: Any, seed: int | None) -> int:

@@ -3,10 +3,11 @@
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from trainer.contract.metric_names import STEP_BUCKETS, WAIT_BUCKETS
+from trainer.contract.position import Position
 from trainer.contract.telemetry import Measured
 
 INTERVAL_SECONDS = 1.0
@@ -24,6 +25,7 @@ class Execution(NamedTuple):
         began: When, by the meter's clock.
         waited: Seconds that their data had to be waited for.
         waits: Seconds that had been waited for data in all until then.
+        position: Where it began; None where nobody asks.
     """
 
     steps: int
@@ -31,6 +33,7 @@ class Execution(NamedTuple):
     began: float
     waited: float
     waits: float
+    position: Position | None = None
 
 
 class Meter(Protocol):
@@ -70,12 +73,72 @@ class NoMeter:
         """Has nothing to tell."""
 
 
-class StepMeter:
-    """Sums up, and tells about once a second.
+class StepTimes:
+    """How long each step has taken.
 
     The host runs ahead of the device, so how long it takes to hand a step over says little. A step has taken
     the time from when the one before it was known to be done, or from its own beginning where that was later;
     without what the host waited for data meanwhile, since all that time the device may have been idle.
+    """
+
+    def __init__(self) -> None:
+        self._done_at = -math.inf
+        self._done_waits = 0.0
+
+    def seconds(self, execution: Execution, waits: float, now: float) -> float:
+        """Seconds of each step of an execution that is done now.
+
+        Args:
+            execution: What it was; each is asked for once, in their order.
+            waits: Seconds that have been waited for data in all until now.
+            now: By the clock by which it began.
+        """
+        since = max((execution.began, execution.waits), (self._done_at, self._done_waits))
+        self._done_at, self._done_waits = now, waits
+        return max(0.0, now - since[0] - (waits - since[1])) / execution.steps
+
+
+class StepWatcher(Protocol):
+    """A callback that is told of steps once they are known to be done; nobody waits for the device for it."""
+
+    def steps_completed(self, execution: Execution, seconds: float, value: Any) -> None:
+        """Steps are done; returns at once.
+
+        Args:
+            execution: What they were.
+            seconds: How long each of them took, without the wait for its data.
+            value: Their loss, if there is one: the mean over the epoch so far, of this worker's replicas.
+        """
+
+
+class WatchedMeter:
+    """A meter, and callbacks that are told the same.
+
+    Args:
+        meter: Told first.
+        watchers: Told then.
+    """
+
+    def __init__(self, meter: Meter, watchers: Sequence[StepWatcher]) -> None:
+        self.now = time.perf_counter
+        self._meter = meter
+        self._watchers = tuple(watchers)
+        self._times = StepTimes()
+
+    def completed(self, execution: Execution, waits: float, value: Any) -> None:
+        """See `Meter`."""
+        self._meter.completed(execution, waits, value)
+        seconds = self._times.seconds(execution, waits, self.now())
+        for watcher in self._watchers:
+            watcher.steps_completed(execution, seconds, value)
+
+    def flush(self, *, last: bool = False) -> None:
+        """See `Meter`."""
+        self._meter.flush(last=last)
+
+
+class StepMeter:
+    """Sums up, and tells about once a second.
 
     Args:
         send: Takes the sums.
@@ -92,17 +155,14 @@ class StepMeter:
         self.now = clock
         self._send = send
         self._worker = worker
-        self._done_at = -math.inf
-        self._done_waits = 0.0
+        self._times = StepTimes()
         self._told_at = -math.inf
         self._begin()
 
     def completed(self, execution: Execution, waits: float, value: Any) -> None:
         """See `Meter`."""
         now, count = self.now(), execution.steps
-        since = max((execution.began, execution.waits), (self._done_at, self._done_waits))
-        step_seconds = max(0.0, now - since[0] - (waits - since[1])) / count
-        self._done_at, self._done_waits = now, waits
+        step_seconds = self._times.seconds(execution, waits, now)
         self._step_counts[bisect_left(STEP_BUCKETS, step_seconds)] += count
         self._step_seconds += step_seconds * count
         self._wait_counts[bisect_left(WAIT_BUCKETS, execution.waited / count)] += count

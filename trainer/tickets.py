@@ -94,6 +94,8 @@ class Tickets:
         state: Where it stands.
         condemned: Whether what the state holds will be gone back on, so that it is not worth a save; the same
             answer on all workers.
+        settle: Called before each save: waits for what was handed to the device, as the save does anyway, so
+            that callbacks have heard of all that is behind it.
     """
 
     def __init__(self, gate: Gate, saves: Saves | None = None) -> None:
@@ -102,6 +104,7 @@ class Tickets:
         self._saves = saves or NoSaves()
         self.state = LoopState()
         self.condemned: Callable[[], bool] = lambda: False
+        self.settle: Callable[[], None] = _nothing
 
     def inspect(self, traced: Sequence[Any]) -> None:
         """Refuses steps that keep state which no save would hold."""
@@ -126,6 +129,7 @@ class Tickets:
         command = self._gate.begin(position)
         if command is not Command.CONTINUE or self._saves.due(self.state):
             wanted = command is not Command.CONTINUE or phase is Phase.TRAIN_END
+            self.settle()
             if not self.condemned():
                 self._saves.save(self.state, wait=wanted)
             if command is not Command.CONTINUE:
@@ -158,3 +162,7 @@ class Tickets:
     def finish(self) -> None:
         """Returns when everything that was saved is written."""
         self._saves.flush()
+
+
+def _nothing() -> None:
+    """Nothing was handed to the device."""

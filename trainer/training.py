@@ -192,6 +192,12 @@ class Training:
     def _train(self) -> Any:
         state = self._tickets.state
         pending: deque[_Pending] = deque()
+
+        def settle() -> None:
+            while pending:
+                self._wait_for(pending.popleft())
+
+        self._tickets.settle = settle
         outputs: Any = state.last
         first = state.step
         stop_early = self._stopped()
@@ -209,7 +215,7 @@ class Training:
                 logs = batch_logs(self._strategy, self._metrics, self._step, outputs)
                 self._hooks.batch("on_train_batch_end", first - 1, logs)
             examples = steps[0].examples * len(steps)
-            measured = Execution(len(steps), examples, began, waited - before, waited)
+            measured = Execution(len(steps), examples, began, waited - before, waited, position)
             pending.append(_Pending(position, outputs, measured))
             if len(pending) > self._run_ahead:
                 self._wait_for(pending.popleft())
@@ -221,8 +227,7 @@ class Training:
                 or (self._stopped() if self._every_batch else self._stopped_alone())
             ):
                 break
-        for each in pending:
-            self._wait_for(each)
+        settle()
         self._judge(rest=True)
         self._meter.flush()
         return outputs

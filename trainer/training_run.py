@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import tempfile
 import time
 import zipfile
@@ -19,10 +20,12 @@ from trainer.callbacks import (
     BatchSizeSchedule,
     BestModels,
     EarlyStopping,
+    StepStream,
     Stopping,
     Watchdog,
     callbacks_by_kind,
 )
+from trainer.callbacks.step_sinks import FileSink, FunctionSink, HttpSink, Sink
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract import dry_run
@@ -30,12 +33,13 @@ from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Committed, Imported, Ready
 from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
-from trainer.contract.telemetry import CommitFailed, SaveBlocked
+from trainer.contract.telemetry import CommitFailed, SaveBlocked, StreamLost
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
+from trainer.http_post import Address, AddressError
 from trainer.library_imports import LibraryImports
 from trainer.loop_state import LoopState
 from trainer.meter import StepMeter
@@ -88,6 +92,11 @@ def train(
     )
 
     custom = _custom_callbacks(spec.callbacks, folder)
+    predict = None
+    if spec.callbacks.predictions is not None and validation is not None:
+        predict = loop.predictor(
+            model, validation, spec.training.global_batch_size, spec.training.validation_steps
+        )
     budgets = {
         "spent_before": assignment.earlier_seconds + time.monotonic() - entered,
         "gpus": gpus * topology.workers,
@@ -98,8 +107,11 @@ def train(
         run,
         custom,
         validation is not None,
-        lambda reference: user_code.load(reference, folder),
-        budgets,
+        load=lambda reference: user_code.load(reference, folder),
+        budgets=budgets,
+        predict=predict,
+        is_chief=topology.is_chief,
+        streams=_streams(spec.callbacks, run, folder, control, topology.worker),
     )
     callbacks = [callback for _, callback in by_kind]
     watch = CallbackWatch(by_kind) if assignment.dry else None
@@ -299,6 +311,34 @@ def _custom_callbacks(spec: CallbacksSpec, folder: Path) -> list[Any]:
                 )
             callbacks.append(callback)
     return callbacks
+
+
+def _streams(
+    spec: CallbacksSpec, run: RunDirectory, folder: Path, control: Control, worker: int
+) -> list[StepStream]:
+    """The streams of steps; one without an address is left out, as no run is to end for it."""
+    streams = []
+    for each in spec.stream:
+        sink: Sink
+        if each.to == "file":
+            sink = FileSink(run.steps)
+        elif each.to == "http":
+            try:
+                sink = HttpSink(Address(os.environ[each.url_variable]))
+            except KeyError:
+                _log.warning("records of steps are not sent: %s is not set", each.url_variable)
+                continue
+            except AddressError as error:
+                _log.warning("records of steps are not sent: %s holds %s", each.url_variable, error)
+                continue
+        else:
+            sink = FunctionSink(user_code.load(each.to, folder))
+        streams.append(
+            StepStream(
+                sink, each.every, each.buffer, lost=lambda lost: control.send(StreamLost(worker, lost))
+            )
+        )
+    return streams
 
 
 def _data_arguments(data: Any, validation: Any) -> dict[str, Any]:

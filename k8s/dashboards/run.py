@@ -314,6 +314,11 @@ def _course() -> Iterable[Any]:
         Text("Workers missing", "Workers that the next attempt waits for.", Unit.NONE),
         Line(largest(_RUN, metric.RUN_WORKERS_MISSING), "missing"),
     )
+    told = f"increase({series(_RUN, metric.RUN_NOTIFICATIONS)}[$__rate_interval])"
+    yield curves(
+        Text("Notifications", "Messages about this run, by what became of them.", Unit.NONE),
+        Line(by_run("sum", told, "delivery"), "{{delivery}}"),
+    )
 
 
 def _costs() -> Iterable[Any]:
@@ -332,6 +337,10 @@ def _costs() -> Iterable[Any]:
         Text("GPU hours", "Held since the run began, and saved by stopping early.", Unit.GPU_HOURS),
         Line(f"{largest(_RUN, metric.RUN_GPU_SECONDS_USED)} / 3600", "used"),
         Line(f"{largest(_RUN, metric.RUN_GPU_SECONDS_SAVED)} / 3600", "saved"),
+    )
+    yield curves(
+        Text("Records lost", "Records of steps that a stream dropped, or could not send.", Unit.NONE),
+        Line(promql.of_all_workers(_RUN, metric.WORKER_STREAM_LOST), "lost"),
     )
     yield curves(
         Text("Age of the checkpoint", "Since one was last committed.", Unit.SECONDS),

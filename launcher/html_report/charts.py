@@ -39,6 +39,7 @@ SHAPES = {
     EventKind.LEARNING_RATE_CHANGED: "M-4.5-3.5H4.5L0 4z",
     EventKind.BEST: "M0-5 1.5-1.6 5-1.6 2.2.8 3.2 4.4 0 2.2-3.2 4.4-2.2.8-5-1.6-1.5-1.6z",
     EventKind.CHECKPOINT_FAILED: "M0-4.5 4.5 4H-4.5z",
+    EventKind.NOTIFICATION_LOST: "M-4.5-3H4.5V3H-4.5z",
     EventKind.STOPPED: "M-3.5-3.5H3.5V3.5H-3.5z",
     EventKind.FINISHED: "M-4 0-1 3.5 4.5-4",
     EventKind.FAILED: "M-4-4 4 4M4-4-4 4",

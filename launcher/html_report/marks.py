@@ -17,6 +17,7 @@ NAMES = {
     EventKind.LEARNING_RATE_CHANGED: "learning rate changed",
     EventKind.BEST: "best so far",
     EventKind.CHECKPOINT_FAILED: "checkpoint failed",
+    EventKind.NOTIFICATION_LOST: "notification lost",
     EventKind.STOPPED: "stopped",
     EventKind.FINISHED: "finished",
     EventKind.FAILED: "failed",

@@ -27,7 +27,9 @@ def own_variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
 
 def variables(plan: RunPlan, worker: int) -> list[dict[str, Any]]:
     """All variables of a worker, secrets only where they are to reach it."""
-    return [*own_variables(plan, worker), *_given_variables(plan, chief=worker == 0)]
+    is_chief = worker == 0
+    addresses = _addresses_of_notifications(plan) if is_chief else ()
+    return [*own_variables(plan, worker), *addresses, *_given_variables(plan, chief=is_chief)]
 
 
 @lru_cache(maxsize=4)
@@ -64,6 +66,18 @@ def _given_variables(plan: RunPlan, *, chief: bool) -> tuple[dict[str, Any], ...
 
 def _variable(name: str, value: str) -> dict[str, Any]:
     return {"name": name, "value": value}
+
+
+def _addresses_of_notifications(plan: RunPlan) -> list[dict[str, Any]]:
+    """Of worker 0, whose supervisor sends them; a Secret that is missing keeps no run from starting."""
+    return [
+        {
+            "name": each.url_variable,
+            "valueFrom": {"secretKeyRef": {"name": each.secret, "key": each.key, "optional": True}},
+        }
+        for each in plan.experiment.spec.notifications
+        if each.secret is not None
+    ]
 
 
 def sources(plan: RunPlan, worker: int) -> list[dict[str, Any]]:

@@ -73,6 +73,11 @@ def _references(subject: Subject) -> Iterator[Reference]:
     yield from _of_pod(spec.pod)
     yield from _of_environment(spec.pod)
     yield from _of_volumes(spec.pod)
+    for index, each in enumerate(spec.notifications):
+        if each.secret is not None:
+            # The run trains without it, and tells nobody.
+            key = ("spec", "notifications", index, "secret")
+            yield Reference(SECRET, each.secret, key, Severity.WARNING)
     for index, name in enumerate(spec.metrics.from_namespaces):
         yield Reference(NAMESPACE, name, ("spec", "metrics", "from", index))
 

@@ -9,8 +9,10 @@ from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
 from trainer.callbacks.gradient_monitor import GradientMonitor
 from trainer.callbacks.metrics_exporter import MetricsExporter
+from trainer.callbacks.predictions import Predictions
 from trainer.callbacks.rate_schedule import RateSchedule
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from trainer.callbacks.step_stream import StepStream
 from trainer.callbacks.stopping import Stopping
 from trainer.callbacks.tensorboard_log import TensorBoardLog
 from trainer.callbacks.watchdog import Watchdog
@@ -25,8 +27,10 @@ __all__ = [
     "EarlyStopping",
     "GradientMonitor",
     "MetricsExporter",
+    "Predictions",
     "RateSchedule",
     "ReduceLROnPlateau",
+    "StepStream",
     "Stopping",
     "TensorBoardLog",
     "Watchdog",

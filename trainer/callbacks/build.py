@@ -13,6 +13,7 @@ from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
 from trainer.callbacks.gradient_monitor import GradientMonitor
+from trainer.callbacks.predictions import Predict, Predictions
 from trainer.callbacks.rate_schedule import RateSchedule
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from trainer.callbacks.snapshot import Snapshots
@@ -40,11 +41,10 @@ def build_callbacks(
     run: RunDirectory,
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
-    load: Load = user_code.load_installed,
-    budgets: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Callbacks:
-    """The callbacks of `callbacks_by_kind`, without their kinds."""
-    return [callback for _, callback in callbacks_by_kind(spec, run, custom, has_validation, load, budgets)]
+    """The callbacks of `callbacks_by_kind`, which takes the same arguments, without their kinds."""
+    return [callback for _, callback in callbacks_by_kind(spec, run, custom, has_validation, **more)]
 
 
 def callbacks_by_kind(
@@ -52,8 +52,12 @@ def callbacks_by_kind(
     run: RunDirectory,
     custom: Sequence[keras.callbacks.Callback] = (),
     has_validation: bool = True,
+    *,
     load: Load = user_code.load_installed,
     budgets: Mapping[str, Any] | None = None,
+    predict: Predict | None = None,
+    is_chief: bool = True,
+    streams: Sequence[keras.callbacks.Callback] = (),
 ) -> list[tuple[CallbackKind, keras.callbacks.Callback]]:
     """The callbacks that `spec` asks for and the kind of each, in their order.
 
@@ -66,6 +70,9 @@ def callbacks_by_kind(
         has_validation: Whether epochs give `val_` metrics; if not, a monitor left at its default is `loss`.
         load: Finds a function of the user's by its reference.
         budgets: What `Stopping` has to know of the run to hold it to its budgets, as keyword arguments.
+        predict: Predicts the validation data; None where there are none.
+        is_chief: Whether this worker writes what all take part in.
+        streams: Those of `stream`, made already.
     """
     writer, snapshots = BackgroundWriter(), Snapshots()
 
@@ -77,45 +84,29 @@ def callbacks_by_kind(
             for monitor, options in by_monitor.items()
         ]
 
-    def early_stopping() -> Callbacks:
-        stopping = spec.early_stopping
-        if stopping is None:
-            return []
-        return [EarlyStopping(**_options(stopping, has_validation), snapshots=snapshots)]
-
-    def reduce_lr() -> Callbacks:
-        reducer = spec.reduce_lr_on_plateau
-        return [] if reducer is None else [ReduceLROnPlateau(**_options(reducer, has_validation))]
-
-    def csv_log() -> Callbacks:
-        return [CSVLog(run.csv, expects_validation=has_validation, writer=writer)] if spec.csv_log else []
-
     def tensorboard() -> Callbacks:
         board = spec.tensorboard
         if board is None:
             return []
         return [TensorBoardLog(run.tensorboard, **board.model_dump(), writer=writer, snapshots=snapshots)]
 
-    def watchdog() -> Callbacks:
-        return [] if spec.watchdog is None else [Watchdog(**spec.watchdog.model_dump())]
-
-    def gradient_monitor() -> Callbacks:
-        return (
-            [] if spec.gradient_monitor is None else [GradientMonitor(**spec.gradient_monitor.model_dump())]
-        )
+    def csv_log() -> Callbacks:
+        return [CSVLog(run.csv, expects_validation=has_validation, writer=writer)] if spec.csv_log else []
 
     builders: dict[CallbackKind, Callable[[], Callbacks]] = {
-        CallbackKind.WATCHDOG: watchdog,
-        CallbackKind.GRADIENT_MONITOR: gradient_monitor,
+        CallbackKind.WATCHDOG: lambda: _plain(Watchdog, spec.watchdog),
+        CallbackKind.GRADIENT_MONITOR: lambda: _plain(GradientMonitor, spec.gradient_monitor),
         CallbackKind.CUSTOM: lambda: list(custom),
         CallbackKind.BATCH_INSPECTION: lambda: _batch_inspection(spec, run, load, writer),
         CallbackKind.BATCH_SIZE_CHANGES: lambda: _batch_size_changes(spec, has_validation),
-        CallbackKind.LEARNING_RATE: lambda: _rate_schedule(spec),
-        CallbackKind.REDUCE_LR_ON_PLATEAU: reduce_lr,
-        CallbackKind.EARLY_STOPPING: early_stopping,
+        CallbackKind.LEARNING_RATE: lambda: _plain(RateSchedule, spec.learning_rate),
+        CallbackKind.REDUCE_LR_ON_PLATEAU: lambda: _reducer(spec, has_validation),
+        CallbackKind.EARLY_STOPPING: lambda: _early_stopping(spec, has_validation, snapshots),
         CallbackKind.STOPPING: lambda: _stopping(spec, has_validation, budgets or {}, snapshots),
         CallbackKind.BEST_MODELS: best_models,
+        CallbackKind.PREDICTIONS: lambda: _predictions(spec, run, predict, is_chief),
         CallbackKind.CSV_LOG: csv_log,
+        CallbackKind.STREAM: lambda: list(streams),
         CallbackKind.TENSORBOARD: tensorboard,
     }
     kinds = [position.kind for position in CALLBACK_ORDER]
@@ -145,8 +136,30 @@ def _batch_size_changes(spec: "CallbacksSpec", has_validation: bool) -> Callback
     return [BatchSizeOnPlateau(**options, scale_learning_rate=rule)]
 
 
-def _rate_schedule(spec: "CallbacksSpec") -> Callbacks:
-    return [] if spec.learning_rate is None else [RateSchedule(**spec.learning_rate.model_dump())]
+def _plain(kind: Callable[..., keras.callbacks.Callback], section: "BaseModel | None") -> Callbacks:
+    """One whose options are the section's keys, all of them."""
+    return [] if section is None else [kind(**section.model_dump())]
+
+
+def _reducer(spec: "CallbacksSpec", has_validation: bool) -> Callbacks:
+    reducer = spec.reduce_lr_on_plateau
+    return [] if reducer is None else [ReduceLROnPlateau(**_options(reducer, has_validation))]
+
+
+def _early_stopping(spec: "CallbacksSpec", has_validation: bool, snapshots: Snapshots) -> Callbacks:
+    stopping = spec.early_stopping
+    if stopping is None:
+        return []
+    return [EarlyStopping(**_options(stopping, has_validation), snapshots=snapshots)]
+
+
+def _predictions(
+    spec: "CallbacksSpec", run: RunDirectory, predict: Predict | None, is_chief: bool
+) -> Callbacks:
+    kept = spec.predictions
+    if kept is None or predict is None:
+        return []
+    return [Predictions(run.predictions, predict, **kept.model_dump(), writes=is_chief)]
 
 
 def _stopping(

@@ -24,7 +24,9 @@ class CallbackKind(StrEnum):
     STOPPING = "stopping"
     BATCH_SIZE_CHANGES = "batch_size_changes"
     BEST_MODELS = "best_models"
+    PREDICTIONS = "predictions"
     CSV_LOG = "csv_log"
+    STREAM = "stream"
     TENSORBOARD = "tensorboard"
 
 
@@ -130,12 +132,27 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         files=("best/{monitor}/*",),
     ),
     CallbackPosition(
+        CallbackKind.PREDICTIONS,
+        "after the best models, by the same weights: a stored model gives the predictions of its epoch",
+        reads="the validation data, the weights",
+        changes="predictions/",
+        state="nothing: what is pending is written first",
+        validation_files=("predictions/*.sqlite",),
+    ),
+    CallbackPosition(
         CallbackKind.CSV_LOG,
         "logs come after the models: a row names an epoch that is complete",
         reads="the epoch's logs, the learning rate",
         changes="logs/training.csv",
         state="all rows",
         files=("logs/training.csv",),
+    ),
+    CallbackPosition(
+        CallbackKind.STREAM,
+        "behind all that has a say: it hears of steps that are done, and does nothing when an epoch ends",
+        reads="each execution of training steps once it is done: its loss, its times",
+        changes="nothing here: records go to {to}",
+        state="the records that are not known to be sent",
     ),
     CallbackPosition(
         CallbackKind.TENSORBOARD,

@@ -20,7 +20,9 @@ from trainer.contract.telemetry import (
     CommitFailed,
     Earlier,
     Measured,
+    Notified,
     SaveBlocked,
+    StreamLost,
     TrainingEnded,
     TrainingStarted,
 )
@@ -491,7 +493,7 @@ Message = (
     | Ready | Progress | LeftOff | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished
     | Failed
     | Measured | SaveBlocked | CommitFailed | TrainingStarted | TrainingEnded | Earlier
-    | AttemptWanted
+    | AttemptWanted | Notified | StreamLost
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 

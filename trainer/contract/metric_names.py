@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from trainer.contract.attempts import CauseKind
 from trainer.contract.progress import RunState
+from trainer.contract.telemetry import Delivery
 
 RUN = "run"
 """Label of every series: the run's name."""
@@ -115,6 +116,12 @@ RUN_GPU_SECONDS_SAVED = _gauge(
     "perdure_run_gpu_seconds_saved",
     "GPU-seconds that the epochs asked for, but not trained, would have taken; 0 until the run has finished.",
 )
+RUN_NOTIFICATIONS = _counter(
+    "perdure_run_notifications_total",
+    "Messages to those who are told what happens in the run, by what became of them.",
+    "delivery",
+    values=tuple(Delivery),
+)
 
 # Of each worker.
 
@@ -175,6 +182,9 @@ WORKER_NON_FINITE = _counter(
     "perdure_worker_non_finite_total",
     "Executions of training steps whose loss, a mean over the epoch so far, was not finite.",
 )
+WORKER_STREAM_LOST = _counter(
+    "perdure_worker_stream_lost_total", "Records of steps that a stream dropped, or could not send."
+)
 WORKER_GPU_SECONDS = _counter(
     "perdure_worker_gpu_seconds_total", "This supervisor's lifetime times its GPUs, waiting included."
 )
@@ -201,6 +211,7 @@ RUN_METRICS = (
     RUN_CHECKPOINT_AGE_SECONDS,
     RUN_GPU_SECONDS_USED,
     RUN_GPU_SECONDS_SAVED,
+    RUN_NOTIFICATIONS,
 )
 """What the leader exports of the run."""
 
@@ -215,6 +226,7 @@ WORKER_METRICS = (
     WORKER_CHECKPOINT_BYTES,
     WORKER_SPENT_SECONDS,
     WORKER_NON_FINITE,
+    WORKER_STREAM_LOST,
     WORKER_GPU_SECONDS,
 )
 """What every worker exports of itself."""

@@ -93,6 +93,16 @@ class RunDirectory:
         return self._join("logs/tensorboard")
 
     @property
+    def steps(self) -> str:
+        """Where the records of training steps lie, as JSON lines in several files."""
+        return self._join("logs/steps")
+
+    @property
+    def predictions(self) -> str:
+        """Where the predictions of the validation data lie, a file for each epoch."""
+        return self._join("predictions")
+
+    @property
     def checkpoints(self) -> str:
         """Where the checkpoints lie, a directory each."""
         return self._join("checkpoints")
@@ -130,6 +140,10 @@ class RunDirectory:
     def roll_back(self, number: int) -> str:
         """Create-only: the roll back of this number, from 1."""
         return f"{self.roll_backs}/{number}.json"
+
+    def notifications(self, channel: str) -> str:
+        """Where it is recorded what one channel was told, a directory for each message."""
+        return self._join(f"notifications/{_legal(channel)}")
 
     def best_directory(self, monitor: str) -> str:
         """Where the best models by `monitor` lie."""

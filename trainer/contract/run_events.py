@@ -28,6 +28,8 @@ class EventKind(StrEnum):
     """`monitor` reached its best value so far in `epoch`."""
     CHECKPOINT_FAILED = "checkpoint_failed"
     """A checkpoint could not be written; training went on."""
+    NOTIFICATION_LOST = "notification_lost"
+    """A notification could not be delivered; training went on."""
     STOPPED = "stopped"
     """The run was asked to end, or gave its places up; the same run can go on."""
     FINISHED = "finished"
@@ -36,7 +38,12 @@ class EventKind(StrEnum):
     """The run ended with an error."""
 
 
-_WARNINGS = {EventKind.INTERRUPTED, EventKind.CHECKPOINT_FAILED, EventKind.FAILED}
+_WARNINGS = {
+    EventKind.INTERRUPTED,
+    EventKind.CHECKPOINT_FAILED,
+    EventKind.NOTIFICATION_LOST,
+    EventKind.FAILED,
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,9 @@ class RunEvent:
         if self.kind is EventKind.FINISHED:
             # A run may go on after its deadline, or with more epochs.
             return self.kind, self.epoch, self.cause
+        if self.kind is EventKind.NOTIFICATION_LOST:
+            # Several may be lost at one moment.
+            return self.kind, self.attempt, self.time, self.message
         if self.kind in (EventKind.CHECKPOINT_FAILED, EventKind.STOPPED):
             return self.kind, self.attempt, self.time
         return self.kind, self.attempt

@@ -1,6 +1,7 @@
 """What is said for exported metrics and the record of events alone; see `trainer.contract.messages`."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,18 @@ class CommitFailed:
 
 
 @dataclass(frozen=True)
+class StreamLost:
+    """Records of steps were dropped by a stream, or could not be sent; sent by the chief.
+
+    Attributes:
+        records: How many, since the last such message.
+    """
+
+    worker: int
+    records: int
+
+
+@dataclass(frozen=True)
 class TrainingStarted:
     """A supervisor has given an attempt to its training process.
 
@@ -78,11 +91,13 @@ class Earlier:
         interrupted: Number, value of its `CauseKind` and error of each that ended before the run did.
         seconds: How long all of them ran.
         highest: The highest number taken; 0 where there is none.
+        furthest: What they had completed, as in `AttemptRecord.last`; None if nothing.
     """
 
     interrupted: tuple[tuple[int, str, str], ...] = ()
     seconds: float = 0.0
     highest: int = 0
+    furthest: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,3 +105,41 @@ class AttemptWanted:
     """A leader is about to take this number: from now on it may be there without the attempt having begun."""
 
     attempt: int
+
+
+class Delivery(StrEnum):
+    """What became of a notification."""
+
+    DELIVERED = "delivered"
+    """The other side has taken it."""
+    REJECTED = "rejected"
+    """The other side has refused it for good, such as with 404."""
+    GAVE_UP = "gave_up"
+    """Every try has failed, for an hour."""
+    UNANSWERED = "unanswered"
+    """It was sent, and no answer came; it may have arrived, so it is not sent again."""
+    RATE_LIMITED = "rate_limited"
+    """There were too many of its kind."""
+    OVERFLOWED = "overflowed"
+    """Too many were waiting."""
+    UNADDRESSED = "unaddressed"
+    """The variable with the address is not set, or holds none."""
+    LEFT = "left"
+    """The supervisor ended first; the next leader of the run sends it, if there is one."""
+
+
+@dataclass(frozen=True)
+class Notified:
+    """Somebody was told what happened in the run, or could not be.
+
+    Attributes:
+        channel: Who, as in `NotificationSpec`: what takes it, and the variable with its address.
+        about: What it was about, in a line.
+        delivery: What became of it.
+        why: Why it could not be delivered; never holds the address.
+    """
+
+    channel: str
+    about: str
+    delivery: Delivery
+    why: str = ""

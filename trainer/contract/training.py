@@ -23,12 +23,14 @@ from trainer.contract.fields import (
     NumberFromZero,
     PlainMapping,
     Problem,
+    entries,
     raise_problems,
     sequence,
     text,
 )
 from trainer.contract.launch import MetricsSpec, RestartSpec, StorageSpec, launch_problems
 from trainer.contract.learning_rate import LearningRate, learning_rate_problems
+from trainer.contract.notifications import NotificationSpec, notification_problems
 from trainer.contract.pod_spec import PodSpec
 from trainer.contract.stopping import Stopping, has_conditions, stopping_problems
 
@@ -285,6 +287,36 @@ class GradientMonitor(FrozenModel):
     """Warn about a step in which a larger share of the units got no gradient; null for never."""
 
 
+class Predictions(FrozenModel):
+    """Keeps what the model predicts for the validation data, in predictions/ in the run directory."""
+
+    freq: Count = 1
+    """Epochs from one prediction to the next."""
+    keep: Count | None = None
+    """How many of the latest are kept; all when left out."""
+
+
+class StepStream(FrozenModel):
+    """Streams what is known of each training step, beside training and never in its way."""
+
+    to: Literal["file", "http"] | Reference
+    """`file` for logs/steps in the run directory, `http` for whatever takes JSON lines by POST, or a function
+    of yours that takes a list of records."""
+    variable: (
+        Annotated[str, text(r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name: letters, digits and '_'")] | None
+    ) = None
+    """The environment variable with the address of `http`; TELEMETRY_URL when left out."""
+    every: Count = 1
+    """Executions from one record to the next; one execution is `steps_per_execution` steps."""
+    buffer: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Records that wait at most; of more, the oldest are dropped and counted."""
+
+    @property
+    def url_variable(self) -> str:
+        """The environment variable with the address, given or not."""
+        return self.variable or "TELEMETRY_URL"
+
+
 class CallbacksSpec(FrozenModel):
     """What happens at the end of every epoch; their order is fixed.
 
@@ -318,10 +350,20 @@ class CallbacksSpec(FrozenModel):
         BeforeValidator(_several, json_schema_input_type=list[BestModel] | _EmptyMapping | bool | None),
     ] = (BestModel(),)
     """The best models that are kept, one entry for each monitor; val_loss when left out."""
+    predictions: Annotated[
+        Predictions | None,
+        BeforeValidator(_switch(Predictions), json_schema_input_type=Predictions | bool | None),
+    ] = None
+    """What the model predicts for the validation data, an SQLite file for each epoch; off when left out."""
     csv_log: Annotated[bool, BeforeValidator(_flag, json_schema_input_type=bool | _EmptyMapping | None)] = (
         True
     )
     """Whether every epoch's metrics go to logs/training.csv."""
+    stream: Annotated[
+        tuple[StepStream, ...],
+        BeforeValidator(sequence, json_schema_input_type=list[StepStream] | Literal[False] | None),
+    ] = ()
+    """Where records of the training steps are streamed to; nowhere when left out."""
     tensorboard: Annotated[
         TensorBoard | None,
         BeforeValidator(_switch(TensorBoard), json_schema_input_type=TensorBoard | bool | None),
@@ -382,7 +424,8 @@ def cross_field_problems(spec: object) -> list[Problem]:
         problems += _monitor_problems(callbacks.get("best_models"))
         problems += _batch_size_problems(callbacks.get("batch_size_changes"), workers)
         problems += stopping_problems(callbacks) + learning_rate_problems(callbacks)
-    return problems + launch_problems(spec)
+        problems += _stream_problems(callbacks.get("stream"))
+    return problems + launch_problems(spec) + notification_problems(spec)
 
 
 def _batch_problems(batch: object, workers: object) -> list[Problem]:
@@ -420,13 +463,30 @@ def _batch_size_problems(changes: object, workers: object) -> list[Problem]:
 def _monitor_problems(best_models: object) -> list[Problem]:
     problems: list[Problem] = []
     first: dict[str, int] = {}
-    entries = best_models if isinstance(best_models, list | tuple) else []
-    for index, entry in enumerate(entries):
+    given = best_models if isinstance(best_models, list | tuple) else []
+    for index, entry in enumerate(given):
         monitor = entry.get("monitor", "val_loss") if isinstance(entry, Mapping) else None
         if isinstance(monitor, str) and first.setdefault(monitor, index) != index:
             path: KeyPath = ("callbacks", "best_models", index, "monitor")
             wrong = f"same monitor as callbacks.best_models.{first[monitor]}"
             problems.append((path, wrong, "a different monitor in every entry"))
+    return problems
+
+
+def _stream_problems(streams: object) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: list[object] = []
+    for index, entry in enumerate(streams if isinstance(streams, list | tuple) else ()):
+        if not isinstance(entry, Mapping):
+            continue
+        path: KeyPath = ("callbacks", "stream", index)
+        to, variable = entry.get("to"), entry.get("variable")
+        where = (to, variable or "TELEMETRY_URL") if to == "http" else (to,)
+        if to in ("file", "http") and where in seen:
+            problems.append(((*path, "to"), "streamed to already", "each place once"))
+        seen.append(where)
+        if variable is not None and to != "http":
+            problems.append(((*path, "variable"), "no address is asked for", "this beside `to: http` alone"))
     return problems
 
 
@@ -455,6 +515,11 @@ class ExperimentSpec(FrozenModel):
     """How long a run's objects are kept on the cluster after its end; for ever when left out."""
     metrics: MetricsSpec = MetricsSpec()
     """Who may read a run's metrics."""
+    notifications: Annotated[
+        tuple[NotificationSpec, ...],
+        BeforeValidator(entries, json_schema_input_type=list[NotificationSpec] | None),
+    ] = ()
+    """Who is told what happens in a run."""
 
     @model_validator(mode="after")
     def _fields_fit_together(self) -> "ExperimentSpec":

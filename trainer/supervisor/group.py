@@ -201,7 +201,7 @@ class Group:
             return
         self._records = list(event.records)
         self.attempt = event.highest
-        self._do(events.Announce(_earlier(self._records, event.highest)))
+        self._do(events.Announce(_earlier(self._records, event.highest, self._furthest())))
         self._incomplete_since = now
         self.stage = Stage.GATHERING
         if event.foreign:
@@ -454,10 +454,13 @@ class Group:
         self._actions.append(action)
 
 
-def _earlier(records: Sequence[AttemptRecord], highest: int) -> Earlier:
+def _earlier(
+    records: Sequence[AttemptRecord], highest: int, furthest: tuple[int, int, int] | None
+) -> Earlier:
     ended = [record for record in records if record.kind is not CauseKind.FINISHED and not record.ended_run]
     return Earlier(
         tuple((record.attempt, record.kind.value, record.error) for record in ended),
         sum(record.seconds for record in records),
         highest,
+        furthest,
     )

@@ -8,9 +8,8 @@ from contextlib import AsyncExitStack
 
 from trainer.contract.messages import Message, Supervise
 from trainer.supervisor.channel import MessageChannel
-from trainer.supervisor.event_recorder import EventRecorder
 from trainer.supervisor.outlook import Outlook
-from trainer.supervisor.starters import Several
+from trainer.supervisor.starters import starters_of, without_addresses
 from trainer.supervisor.status_server import StatusServer
 from trainer.supervisor.supervisor import Starter, Supervisor
 
@@ -40,10 +39,9 @@ async def supervise(
     outlook = Outlook(plan)
 
     def connect(hear: Callable[[Message], None], closed: Callable[[], None]) -> Starter:
-        recorder = [EventRecorder(plan.run_directory)] if plan.worker == 0 else []
-        return Several(outlook, MessageChannel(launcher, hear, closed), *recorder)
+        return starters_of(plan, environment, outlook, MessageChannel(launcher, hear, closed))
 
-    supervisor = Supervisor(plan, connect, command, environment)
+    supervisor = Supervisor(plan, connect, command, without_addresses(environment, plan))
     outlook.of(supervisor)
     async with AsyncExitStack() as stack:
         if plan.metrics_port is not None:

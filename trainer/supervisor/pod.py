@@ -20,10 +20,9 @@ from trainer.contract.progress import LastWord
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import Experiment
 from trainer.storage import StorageError, open_store
-from trainer.supervisor.event_recorder import EventRecorder
 from trainer.supervisor.narration import Narration
 from trainer.supervisor.outlook import Outlook
-from trainer.supervisor.starters import Several
+from trainer.supervisor.starters import starters_of, without_addresses
 from trainer.supervisor.status_server import StatusServer
 from trainer.supervisor.supervisor import Starter, Supervisor
 
@@ -122,9 +121,9 @@ async def supervise_in_pod(
 
     def connect(hear: Callable[[Message], None], closed: Callable[[], None]) -> Starter:
         del hear, closed
-        return Several(log, EventRecorder(plan.run_directory)) if plan.worker == 0 else log
+        return starters_of(plan, environment, log)
 
-    supervisor = Supervisor(plan, connect, command, environment)
+    supervisor = Supervisor(plan, connect, command, without_addresses(environment, plan))
     outlook.of(supervisor)
     role = "leads the group" if plan.worker == 0 else f"follows {plan.leader}"
     log.write(f"{PREFIX}run {plan.run}: worker {plan.worker} of {plan.workers} at {plan.host}, {role}")

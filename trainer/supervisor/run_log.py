@@ -15,7 +15,7 @@ from trainer.contract.messages import (
 )
 from trainer.contract.position import Phase
 from trainer.contract.run_events import EventKind, RunEvent, from_lines
-from trainer.contract.telemetry import CommitFailed, Earlier
+from trainer.contract.telemetry import CommitFailed, Delivery, Earlier, Notified
 
 _TOLD_CHANGE = 0.1
 """The least share of itself by which a learning rate changes at once; schedules change it all the time."""
@@ -67,6 +67,9 @@ class RunLog:
             case CommitFailed():
                 text = f"the checkpoint of step {message.step} was not written: {message.error}"
                 yield self._event(EventKind.CHECKPOINT_FAILED, now, text)
+            case Notified() if message.delivery is not Delivery.DELIVERED:
+                text = f"{message.channel} was not told of {message.about}: {message.why or message.delivery}"
+                yield self._event(EventKind.NOTIFICATION_LOST, now, text, cause=message.delivery.value)
             case Ended():
                 yield from self._ended(message, now)
             case _:

@@ -22,7 +22,9 @@ from trainer.contract.telemetry import (
     CommitFailed,
     Earlier,
     Measured,
+    Notified,
     SaveBlocked,
+    StreamLost,
     TrainingEnded,
     TrainingStarted,
 )
@@ -101,6 +103,8 @@ class Telemetry:
                 worker.add(names.WORKER_CHECKPOINTS, 1)
                 worker.add(names.WORKER_CHECKPOINT_BYTES, message.size)
                 worker.add(names.WORKER_CHECKPOINT_SECONDS, message.seconds, "background")
+            case StreamLost():
+                worker.add(names.WORKER_STREAM_LOST, message.records)
             case CommitFailed():
                 worker.add(names.WORKER_CHECKPOINT_FAILURES, 1)
             case _:
@@ -119,6 +123,8 @@ class Telemetry:
                 self._progressed_at = self._clock()
             case Committed():
                 self._committed_at = self._clock()
+            case Notified():
+                run.add(names.RUN_NOTIFICATIONS, 1, message.delivery)
             case EpochFinished():
                 run.set(names.RUN_EPOCHS_FINISHED, message.epoch + 1)
                 run.set(names.RUN_LEARNING_RATE, message.learning_rate)

@@ -184,7 +184,7 @@ def test_no_claim_is_made_where_the_storage_is_there(settings: dict[str, Any]) -
 
 def test_secrets_reach_worker_0_alone_unless_all_are_to_have_them() -> None:
     chief, other = (json.dumps(jobs(EVERYTHING)[worker]) for worker in (0, 1))
-    for secret in ("store-credentials", "tracker", "wandb"):
+    for secret in ("store-credentials", "tracker", "wandb", "chat", "pager"):
         assert f'"{secret}"' in chief
         assert f'"{secret}"' not in other
     for shared in ("proxy", "shared", "proxies"):
@@ -192,6 +192,15 @@ def test_secrets_reach_worker_0_alone_unless_all_are_to_have_them() -> None:
         assert f'"{shared}"' in other
     assert environment(EVERYTHING, worker=0)["ONE"] == "1"
     assert "ONE" not in environment(EVERYTHING, worker=1)
+
+
+def test_the_address_of_a_notification_is_a_key_of_a_secret_that_a_run_can_do_without() -> None:
+    found = environment(EVERYTHING, worker=0)
+    slack = {"name": "chat", "key": "slack", "optional": True}
+    assert found["SLACK_WEBHOOK_URL"] == {"secretKeyRef": slack}
+    assert found["PAGER_URL"] == {"secretKeyRef": {"name": "pager", "key": "url", "optional": True}}
+    here = environment(worker=0, notifications=[{"to": "slack", "variable": "OWN"}])
+    assert "OWN" not in here, "without a Secret it comes from somewhere else"
 
 
 @pytest.mark.parametrize("folder", [DIGITS, EVERYTHING])

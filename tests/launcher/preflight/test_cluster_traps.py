@@ -175,6 +175,10 @@ TRAPS = {
         Code.SECRET_MISSING, "    image_pull_secrets:\n      - keys\n", "- keys", "no secret keys",
         lambda _: None, WARNING,
     ),
+    "the Secret of a notification": Trap(
+        Code.SECRET_MISSING, "  notifications:\n    - {to: slack, secret: keys}\n", "secret: keys",
+        "no secret keys", lambda _: None, WARNING,
+    ),
     "a ConfigMap": Trap(
         Code.CONFIG_MAP_MISSING, "    env_from:\n      - config_map: hosts\n", "config_map: hosts",
         "there is no configmap hosts in namespace team",

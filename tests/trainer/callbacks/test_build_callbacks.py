@@ -12,13 +12,16 @@ from trainer.callbacks import (
     CSVLog,
     EarlyStopping,
     GradientMonitor,
+    Predictions,
     RateSchedule,
     ReduceLROnPlateau,
+    StepStream,
     Stopping,
     TensorBoardLog,
     Watchdog,
     build_callbacks,
 )
+from trainer.callbacks.step_sinks import FileSink
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import CallbacksSpec
@@ -37,13 +40,18 @@ CLASSES = {
     CallbackKind.EARLY_STOPPING: EarlyStopping,
     CallbackKind.STOPPING: Stopping,
     CallbackKind.BEST_MODELS: BestModels,
+    CallbackKind.PREDICTIONS: Predictions,
     CallbackKind.CSV_LOG: CSVLog,
+    CallbackKind.STREAM: StepStream,
     CallbackKind.TENSORBOARD: TensorBoardLog,
 }
 
 
 def build(has_validation=True, custom=(), **spec):
-    return build_callbacks(CallbacksSpec.model_validate(spec), RUN, custom, has_validation)
+    predict = (lambda: iter(())) if has_validation else None
+    streams = [StepStream(FileSink(RUN.steps))] if spec.pop("stream", False) else []
+    parsed = CallbacksSpec.model_validate(spec)
+    return build_callbacks(parsed, RUN, custom, has_validation, predict=predict, streams=streams)
 
 
 def test_the_order_is_that_of_the_contract():
@@ -56,6 +64,8 @@ def test_the_order_is_that_of_the_contract():
         batch_size_changes={"schedule": [{"epoch": 2, "size": 8}]},
         watchdog=True,
         gradient_monitor=True,
+        predictions=True,
+        stream=True,
         custom=[keras.callbacks.LambdaCallback()],
     )
     classes = [CLASSES[position.kind] for position in CALLBACK_ORDER]

@@ -9,8 +9,10 @@ ON = {
     "custom": ["own.py:make", "own.py:more"],
     "gradient_monitor": True,
     "learning_rate": {"warmup_steps": 5},
+    "predictions": True,
     "reduce_lr_on_plateau": True,
     "stopping": {"when": "val_loss > 9"},
+    "stream": [{"to": "file"}],
     "watchdog": True,
 }
 OFF = {"early_stopping": False, "best_models": None, "csv_log": False, "tensorboard": False}
@@ -46,11 +48,11 @@ def test_what_an_experiment_has_is_placed_in_that_order():
         {**ON, "early_stopping": True, "best_models": [{"monitor": "val_mae"}, {}]}
     )
     found = placed(spec)
-    assert [each.number for each in found] == list(range(1, 15))
+    assert [each.number for each in found] == list(range(1, 17))
     assert [each.key for each in found] == [
         "watchdog", "gradient_monitor", "custom.0", "custom.1", "batch_inspection", "learning_rate",
         "reduce_lr_on_plateau", "early_stopping", "stopping", "batch_size_changes", "best_models.0",
-        "best_models.1", "csv_log", "tensorboard",
+        "best_models.1", "predictions", "csv_log", "stream.0", "tensorboard",
     ]  # fmt: skip
     assert found[3].options == {"reference": "own.py:more"}
     assert found[10].reads == "val_mae, the weights"

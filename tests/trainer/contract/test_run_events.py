@@ -11,6 +11,7 @@ import pytest
 from trainer.contract.attempts import CauseKind
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.run_events import EventKind, RunEvent, from_lines
+from trainer.contract.telemetry import Delivery
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
 PLAIN = RunEvent(EventKind.STARTED, 1795860484.25, 1, "training begins")
@@ -92,8 +93,8 @@ SAME = {
     "attempt": {EventKind.STARTED, EventKind.FINISHED, EventKind.BEST, EventKind.LEARNING_RATE_CHANGED},
     "epoch": set(EventKind) - {EventKind.BEST, EventKind.LEARNING_RATE_CHANGED, EventKind.FINISHED},
     "monitor": set(EventKind) - {EventKind.BEST, EventKind.LEARNING_RATE_CHANGED},
-    "time": set(EventKind) - {EventKind.CHECKPOINT_FAILED, EventKind.STOPPED},
-    "message": set(EventKind),
+    "time": set(EventKind) - {EventKind.CHECKPOINT_FAILED, EventKind.NOTIFICATION_LOST, EventKind.STOPPED},
+    "message": set(EventKind) - {EventKind.NOTIFICATION_LOST},
     "value": set(EventKind),
     "worker": set(EventKind),
     "before": set(EventKind),
@@ -142,6 +143,7 @@ def test_the_document_tells_every_kind_its_key_and_its_type() -> None:
             "epochs",
             "early_stopping",
             "deadline",
+            *Delivery,
             *CauseKind,
             *(code.name.lower() for code in ExitCode),
         }

@@ -1,0 +1,152 @@
+"""Where records of training steps go: JSON lines in the run's directory, an HTTP server, a function."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from trainer.contract import plain_json
+from trainer.http_post import Address, post
+from trainer.storage import StorageError, open_store
+
+Record = Mapping[str, Any]
+"""What is known of an execution of training steps; docs/callbacks/streaming.md lists its fields."""
+
+SEGMENT_BYTES = 1 << 20
+"""About so much goes into one file: it is written whole each time something is added."""
+
+_SEGMENT = re.compile(r"(?P<epoch>\d{5,})-(?P<step>\d{9,})\.jsonl")
+
+
+class SinkError(Exception):
+    """Records could not be sent.
+
+    Attributes:
+        again: Whether another try may be worth while, and sends none of them twice.
+        retry_after: Seconds that the other side has asked to wait.
+    """
+
+    def __init__(self, why: str, *, again: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.again = again
+        self.retry_after = retry_after
+
+
+class Sink(Protocol):
+    """Takes records, on a thread that may wait."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds to gather records for, between two calls."""
+
+    def send(self, records: Sequence[Record]) -> None:
+        """Takes records, in their order.
+
+        Raises:
+            Exception: They could not be sent; a `SinkError` may say that they can be tried again.
+        """
+
+
+class FileSink:
+    """JSON lines, as files `<url>/<epoch>-<step>.jsonl` that are named by their first record.
+
+    Each step is there once: where a run goes on from an earlier step, what stands there of it and all behind
+    it is cut off.
+
+    Args:
+        url: Directory of the files.
+    """
+
+    pause = 5.0
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._store = open_store(url)
+        self._name = ""
+        self._text = ""
+
+    def send(self, records: Sequence[Record]) -> None:
+        """See `Sink`."""
+        try:
+            self._write(records)
+        except StorageError as error:
+            # What is written is written whole, so another try writes nothing twice.
+            raise SinkError(str(error), again=True) from error
+
+    def _write(self, records: Sequence[Record]) -> None:
+        if not self._name:
+            self._cut_from(_place(records[0]))
+        if not self._name or len(self._text) >= SEGMENT_BYTES:
+            epoch, step = _place(records[0])
+            name, text = f"{epoch:05d}-{step:09d}.jsonl", ""
+        else:
+            name, text = self._name, self._text
+        text += "".join(plain_json.dumps(record) + "\n" for record in records)
+        self._store.put(f"{self._url}/{name}", text.encode())
+        self._name, self._text = name, text
+
+    def _cut_from(self, first: tuple[int, int]) -> None:
+        """Takes away what an earlier process has written of a step and all behind it."""
+        for name in reversed([each for each in self._store.list(self._url) if _SEGMENT.fullmatch(each)]):
+            url = f"{self._url}/{name}"
+            lines = self._store.get(url).decode(errors="replace").splitlines(keepends=True)
+            kept = "".join(_before(first, lines))
+            if not kept:
+                self._store.delete(url)
+                continue
+            if len(kept) < sum(map(len, lines)):
+                self._store.put(url, kept.encode())
+            return
+
+
+class HttpSink:
+    """JSON lines by POST, with the type `application/x-ndjson`.
+
+    Args:
+        address: Where to.
+    """
+
+    pause = 1.0
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def send(self, records: Sequence[Record]) -> None:
+        """See `Sink`."""
+        body = "".join(plain_json.dumps(record) + "\n" for record in records).encode()
+        headers = {"Content-Type": "application/x-ndjson", "User-Agent": "perdure"}
+        answer = post(self._address, body, headers, time.time())
+        if not answer.delivered:
+            raise SinkError(answer.why, again=answer.again, retry_after=answer.retry_after)
+
+
+class FunctionSink:
+    """A function that takes a list of records; it has a thread of its own, and may take its time.
+
+    Args:
+        function: What to call.
+    """
+
+    pause = 1.0
+
+    def __init__(self, function: Callable[[list[dict[str, Any]]], object]) -> None:
+        self._function = function
+
+    def send(self, records: Sequence[Record]) -> None:
+        """See `Sink`."""
+        self._function([dict(record) for record in records])
+
+
+def _place(record: Record) -> tuple[int, int]:
+    return int(record["epoch"]), int(record["step"])
+
+
+def _before(first: tuple[int, int], lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        try:
+            place = _place(json.loads(line))
+        except (ValueError, KeyError, TypeError):
+            continue
+        if place < first:
+            yield line
