@@ -6,6 +6,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.contract.telemetry import CommitFailed, SaveBlocked
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
+from trainer.data import sample_rows
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
@@ -76,7 +78,14 @@ def train(
     )
 
     custom = _custom_callbacks(spec.callbacks, folder)
-    callbacks = build_callbacks(spec.callbacks, run, custom, validation is not None)
+    callbacks = build_callbacks(
+        spec.callbacks,
+        run,
+        custom,
+        validation is not None,
+        rows=partial(_sampled, validation),
+        experiment=_described(experiment),
+    )
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)
     reporter = EpochReporter(
@@ -275,6 +284,22 @@ def _fit_arguments(spec: TrainingSpec) -> dict[str, Any]:
         "seed": spec.seed,
         "verbose": 0,
     }
+
+
+def _sampled(validation: Any, rows: int) -> tuple[Any, Any] | None:
+    """Rows of the validation data to look at; without them, whatever is the matter, training goes on."""
+    try:
+        sampled = None if validation is None else sample_rows(validation, rows)
+    except Exception as error:  # noqa: BLE001  # the experiment's own code may run here
+        _log.warning("no rows of the validation data to show: %s: %s", type(error).__name__, error)
+        return None
+    if sampled is None:
+        _log.warning("no rows of the validation data to show: %s", _shown(validation))
+    return sampled
+
+
+def _described(experiment: Experiment) -> str:
+    return f"```json\n{json.dumps(experiment.document(), indent=2)}\n```"
 
 
 def _row_count(data: Any) -> int | None:

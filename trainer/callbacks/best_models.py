@@ -2,12 +2,9 @@
 # ruff: noqa: ARG002  # Keras fixes what the hooks are given
 
 import contextlib
-import os
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,25 +12,12 @@ import numpy as np
 
 from trainer.callbacks.averages import keeps_averages
 from trainer.callbacks.base import MonitoringCallback
-from trainer.callbacks.read_back import DamagedFileError, holds
 from trainer.callbacks.shadow_model import KERAS_SUFFIX, WEIGHTS_SUFFIX, Shadows, save_model
 from trainer.callbacks.snapshot import Snapshots, Weights, copy_weights
-from trainer.contract.run_directory import best_name, is_best_name
+from trainer.callbacks.version_files import ReadBackError, VersionFiles, file_content
 from trainer.policies.best import Version, best_of, consider
 from trainer.policies.retention import to_prune
-from trainer.storage import BackgroundWriter, StorageError, open_store
-
-
-class ReadBackError(Exception):
-    """A version was written, and reading it again gave something else.
-
-    Attributes:
-        version: Which one.
-    """
-
-    def __init__(self, version: Version, message: str) -> None:
-        super().__init__(message)
-        self.version = version
+from trainer.storage import BackgroundWriter, StorageError
 
 
 class BestModels(MonitoringCallback):
@@ -90,7 +74,7 @@ class BestModels(MonitoringCallback):
         self.keep = keep
         self.ema = ema
         self.suffix = WEIGHTS_SUFFIX if weights_only else KERAS_SUFFIX
-        self._store = open_store(url)
+        self._files = VersionFiles(url, self.suffix)
         self._writer = writer if writer is not None else BackgroundWriter()
         self._snapshots = snapshots if snapshots is not None else Snapshots()
         self._shadows = shadows if shadows is not None else Shadows()
@@ -103,10 +87,10 @@ class BestModels(MonitoringCallback):
         self._warned = False
         with self._lock:
             self._kept: tuple[Version, ...] = ()
-            # The versions read back and not yet pruned; those that wait for it; files made for these already.
+            # The versions read back and not yet pruned; those that wait for it; files made of these already.
             self._stored: tuple[Version, ...] = ()
             self._pending: dict[Version, Weights] = {}
-            self._files: dict[Version, bytes] = {}
+            self._made: dict[Version, bytes] = {}
             # How often the state was captured, and how often it had been when a file became superfluous.
             self._captures = 0
             self._superfluous: dict[str, int] = {}
@@ -121,7 +105,7 @@ class BestModels(MonitoringCallback):
 
     def url_of(self, version: Version) -> str:
         """Where a version lies."""
-        return f"{self.url}/{self._name(version)}"
+        return self._files.url_of(version)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Starts afresh; versions of an earlier training in the same place are pruned in time."""
@@ -210,15 +194,20 @@ class BestModels(MonitoringCallback):
     def _make_files(self) -> None:
         """Makes the files of a model that cannot be cloned, with the weights in the model for as long."""
         with self._lock:
-            missing = {v: weights for v, weights in self._pending.items() if v not in self._files}
+            missing = {v: weights for v, weights in self._pending.items() if v not in self._made}
         for version, weights in missing.items():
             with _holding(self.model, weights):
-                data = _saved(lambda path: save_model(self.model, path), self.suffix)
+                data = file_content(lambda path: save_model(self.model, path), self.suffix)
             with self._lock:
-                self._files[version] = data
+                self._made[version] = data
 
     def _write_pending(self) -> None:
-        """Writes what is kept and not stored, best first, then prunes; on the writer's thread."""
+        """Writes what is kept and not stored, best first, then prunes; on the writer's thread.
+
+        Raises:
+            ReadBackError: Of one version at least; all others have been written, and nothing pruned.
+            StorageError: The store failed.
+        """
         failed: dict[Version, ReadBackError] = {}
         while True:
             with self._lock:
@@ -228,63 +217,24 @@ class BestModels(MonitoringCallback):
             try:
                 self._put(*item)
             except ReadBackError as error:
-                failed[item[0]] = error
-        if failed:
-            raise next(iter(failed.values()))
+                failed[error.version] = error
+        for version, error in failed.items():
+            raise ReadBackError(version, f"{error}; {self._what_stays()}") from error
         self._prune()
 
     def _put(self, version: Version, weights: Weights) -> None:
-        """Stores a version and reads it back.
+        def make() -> bytes:
+            made = self._made.get(version)
+            if made is not None:
+                return made
+            return file_content(lambda path: self._shadow.save(path, weights), self.suffix)
 
-        Raises:
-            ReadBackError: What was read is not what was written, or has not these weights.
-            StorageError: The store failed.
-        """
-        url = self.url_of(version)
-        if not self._is_there(url, weights):
-            data = self._files.get(version)
-            if data is None:
-                data = _saved(lambda path: self._shadow.save(path, weights), self.suffix)
-            self._store.put(url, data)
-            self._check(version, data, weights)
+        self._files.write(version, make, weights, self._shadow.load if self._shadow else None)
         with self._lock:
             self._pending.pop(version, None)
-            self._files.pop(version, None)
+            self._made.pop(version, None)
             if version not in self._stored:
                 self._stored = (*self._stored, version)
-
-    def _is_there(self, url: str, weights: Weights) -> bool:
-        # After a restart the same epoch may be stored already; a stored version is never overwritten, unless
-        # it is of no use to anybody.
-        if not self._store.exists(url):
-            return False
-        try:
-            self._holds(self._store.get(url), weights)
-        except DamagedFileError as error:
-            warnings.warn(f"{url} was there already, damaged, and is replaced: {error}", stacklevel=2)
-            return False
-        return True
-
-    def _check(self, version: Version, written: bytes, weights: Weights) -> None:
-        url = self.url_of(version)
-        read = self._store.get(url)
-        try:
-            if read == written and self._holds(read, weights):
-                return
-            why = "its weights are others" if read == written else "its bytes are others"
-        except DamagedFileError as error:
-            why = str(error)
-        # A file under this name is one to rely on.
-        with contextlib.suppress(StorageError):
-            self._store.delete(url)
-        older = self._best_stored()
-        stays = f"{self._name(older)} stays the best that is stored" if older else "no older one is stored"
-        raise ReadBackError(
-            version, f"{self._name(version)} was not read back as it was written: {why}; {stays}"
-        )
-
-    def _holds(self, data: bytes, weights: Weights) -> bool:
-        return holds(data, self.suffix, weights, self._shadow.load if self._shadow else None)
 
     def _flush(self) -> Exception | None:
         return next((failure.error for failure in self._writer.flush() if failure.key == self.url), None)
@@ -292,41 +242,41 @@ class BestModels(MonitoringCallback):
     def _give_up(self, version: Version) -> None:
         """Keeps the best of the others in its place."""
         # An attempt that was killed since may have pruned what the state of this one still lists.
-        there = {v for v in self._stored if self._store.exists(self.url_of(v))}
+        there = {v for v in self._stored if self._files.exists(v)}
         with self._lock:
             self._pending.pop(version, None)
             self._stored = tuple(v for v in self._stored if v in there)
             self._kept = best_of({*self._stored, *self._pending}, self.direction(), self.keep)
             self._drop_overtaken()
-        best = f"the best is {self._name(self._kept[0])}" if self._kept else "there is no best model"
+        best = f"the best is {self._files.name(self._kept[0])}" if self._kept else "there is no best model"
         warnings.warn(
             f"{self.url_of(version)} could not be stored intact and is given up; {best}", stacklevel=3
         )
 
-    def _best_stored(self) -> Version | None:
+    def _what_stays(self) -> str:
         with self._lock:
-            return next(iter(best_of(self._stored, self.direction(), 1)), None)
+            best = best_of(self._stored, self.direction(), 1)
+        return (
+            f"{self._files.name(best[0])} stays the best that is stored" if best else "no older one is stored"
+        )
 
     def _drop_overtaken(self) -> None:
         """Forgets what waits and is no longer kept, and sorts the rest, best first; the lock is held."""
         self._pending = {v: self._pending[v] for v in self._kept if v in self._pending}
-        self._files = {v: data for v, data in self._files.items() if v in self._pending}
+        self._made = {v: data for v, data in self._made.items() if v in self._pending}
 
     def _prune(self) -> None:
-        names = [name for name in self._store.list(self.url) if is_best_name(name)]
+        names = self._files.names()
         with self._lock:
-            kept = {self._name(version) for version in self._kept}
-            landed = kept - {self._name(version) for version in self._pending}
+            kept = {self._files.name(version) for version in self._kept}
+            landed = kept - {self._files.name(version) for version in self._pending}
             expired = self._expired(to_prune(names, kept, landed))
             # Before anything goes: a capture in between must not tell of what is about to go.
-            self._stored = tuple(v for v in self._stored if self._name(v) not in expired)
-        for name in expired:
-            self._store.delete(f"{self.url}/{name}")
+            self._stored = tuple(v for v in self._stored if self._files.name(v) not in expired)
+        self._files.delete(expired)
         if not self._is_swept:
-            # What a killed attempt left half written; it costs space and nothing else, so one try is enough.
             self._is_swept = True
-            with contextlib.suppress(StorageError):
-                self._store.sweep(self.url)
+            self._files.sweep()
 
     def _expired(self, superfluous: Sequence[str]) -> list[str]:
         """Those of the superfluous files that no checkpoint may need any more; the lock is held.
@@ -338,19 +288,9 @@ class BestModels(MonitoringCallback):
         at_once = self._is_ending or not self._captures
         return [n for n, since in self._superfluous.items() if at_once or self._captures >= since + 2]
 
-    def _name(self, version: Version) -> str:
-        return best_name(version.epoch + 1, version.value, self.suffix)
-
 
 def _versions(plain: Any) -> tuple[Version, ...]:
     return tuple(Version(int(v["epoch"]), float(v["value"])) for v in plain)
-
-
-def _saved(save: Any, suffix: str) -> bytes:
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, f"model{suffix}")
-        save(path)
-        return Path(path).read_bytes()
 
 
 @contextlib.contextmanager

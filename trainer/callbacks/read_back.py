@@ -19,11 +19,15 @@ from trainer.callbacks.snapshot import Array, Weights
 _WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 
 
+# Loads the weights of a local file, into what has no such weights beforehand: `ShadowModel.load`.
+Load = Callable[[str, Weights], Weights]
+
+
 class DamagedFileError(Exception):
     """A stored model cannot be read; the text says why."""
 
 
-def holds(data: bytes, suffix: str, weights: Weights, load: Callable[[str, Weights], Weights] | None) -> bool:
+def holds(data: bytes, suffix: str, weights: Weights, load: Load | None) -> bool:
     """Tells whether a stored model has exactly these weights, bit for bit.
 
     Args:

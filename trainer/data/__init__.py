@@ -3,6 +3,7 @@
 from trainer.data.agreement import require_same
 from trainer.data.feed import Feed, Place
 from trainer.data.open import open_source
+from trainer.data.sample import sample_rows
 from trainer.data.source import Source, Step
 
-__all__ = ["Feed", "Place", "Source", "Step", "open_source", "require_same"]
+__all__ = ["Feed", "Place", "Source", "Step", "open_source", "require_same", "sample_rows"]

@@ -242,7 +242,7 @@ def flipped(data):
 def test_a_best_that_cannot_be_read_back_does_not_replace_the_older_one(tmp_path, spoil, weights_only):
     callback = begin(BestModels(str(tmp_path), "loss", weights_only=weights_only), functional())
     suffix = callback.suffix
-    callback._store = RottenStore(callback._store, spoil, {f"00002-1{suffix}": 99})
+    callback._files._store = RottenStore(callback._files._store, spoil, {f"00002-1{suffix}": 99})
     epoch_end(callback, 0, 3.0)
     callback._writer.flush()
     epoch_end(callback, 1, 1.0)
@@ -259,7 +259,7 @@ def test_a_best_that_cannot_be_read_back_does_not_replace_the_older_one(tmp_path
 @pytest.mark.filterwarnings("ignore:writing:RuntimeWarning", "ignore:Skipping variable loading")
 def test_a_best_that_is_read_back_at_the_second_try_replaces_the_older_one(tmp_path):
     callback = begin(BestModels(str(tmp_path), "loss"), functional())
-    callback._store = RottenStore(callback._store, cut, {"00002-1.keras": 1})
+    callback._files._store = RottenStore(callback._files._store, cut, {"00002-1.keras": 1})
     epoch_end(callback, 0, 3.0)
     callback._writer.flush()
     epoch_end(callback, 1, 1.0)
@@ -275,7 +275,7 @@ def test_a_best_that_is_read_back_at_the_second_try_replaces_the_older_one(tmp_p
 @pytest.mark.filterwarnings("ignore:writing:RuntimeWarning")
 def test_one_that_cannot_be_read_back_holds_up_no_other(tmp_path):
     callback = begin(BestModels(str(tmp_path), "loss", keep=2), functional())
-    callback._store = RottenStore(callback._store, cut, {"00002-1.keras": 99})
+    callback._files._store = RottenStore(callback._files._store, cut, {"00002-1.keras": 99})
     for epoch, value in enumerate([3.0, 1.0, 2.0]):
         epoch_end(callback, epoch, value)
     with pytest.warns(UserWarning, match=r"00002-1\.keras could not be .* the best is 00003-2\.keras"):
@@ -290,7 +290,7 @@ def test_the_file_of_a_model_that_cannot_be_cloned_is_read_back_too(tmp_path):
     other = offset(7.0)
     other.save_weights(tmp_path / "other.weights.h5")
     others = (tmp_path / "other.weights.h5").read_bytes()
-    callback._store = RottenStore(callback._store, lambda _: others, {"00001-1.weights.h5": 1})
+    callback._files._store = RottenStore(callback._files._store, lambda _: others, {"00001-1.weights.h5": 1})
     epoch_end(callback, 0, 1.0)
     with pytest.warns(RuntimeWarning, match="its bytes are others; no older one is stored"):
         callback._writer.flush()
