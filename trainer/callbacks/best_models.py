@@ -149,7 +149,7 @@ class BestModels(MonitoringCallback):
             StorageError: If a version that is to be kept could not be written.
         """
         self._is_ending = True
-        if self._superfluous:
+        if self._kept:
             self._submit()
         while (error := self._flush()) is not None:
             if not isinstance(error, ReadBackError):

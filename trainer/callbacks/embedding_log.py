@@ -93,7 +93,7 @@ class EmbeddingLog(StatefulCallback):
             self._taken, self._are_taken = self._rows(), True
         weights = self._snapshots.take(self.model, epoch)
         places = {id(weight): index for index, weight in enumerate(self.model.weights)}
-        written = {}
+        written: dict[str, Callable[[], bytes]] = {}
         for layer in self._layers:
             if _is_table(layer):
                 table = weights[places[id(layer.weights[0])]][: self.most]

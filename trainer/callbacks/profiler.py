@@ -5,6 +5,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,8 @@ class Profiler(StatefulCallback):
             files = [path for path in Path(directory.name).rglob("*") if path.is_file()]
             for path in files:
                 name = f"{RUN}/plugins/profile/batches-{self.first}-{self.last}/{os.path.basename(path)}"
-                content = path.read_bytes()
-                self._events.file(name, lambda content=content: content)
+                # Read at once: the directory goes.
+                self._events.file(name, partial(bytes, path.read_bytes()))
         except Exception as error:  # noqa: BLE001  # as above
             warnings.warn(f"the profile is lost: {type(error).__name__}: {error}", stacklevel=2)
         finally:

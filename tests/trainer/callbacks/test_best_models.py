@@ -380,6 +380,21 @@ def functional_with_seed():
     return model
 
 
+def test_a_training_that_goes_on_at_its_very_end_leaves_no_file_too_many(tmp_path):
+    first = begin(BestModels(str(tmp_path), "loss"), functional())
+    first.state()
+    epoch_end(first, 0, 2.0)
+    first._writer.flush()
+    epoch_end(first, 1, 1.0)
+    first._writer.flush()
+    state = first.state()
+    assert sorted(os.listdir(tmp_path)) == ["00001-2.keras", "00002-1.keras"]
+    second = begin(BestModels(str(tmp_path), "loss"), functional())
+    second.restore(state)
+    second.on_train_end()
+    assert os.listdir(tmp_path) == ["00002-1.keras"]
+
+
 def averaging(**options):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1), keras.layers.BatchNormalization()])
     model.compile(keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5, **options), "mse")
