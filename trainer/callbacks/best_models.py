@@ -218,8 +218,8 @@ class BestModels(MonitoringCallback):
                 self._put(*item)
             except ReadBackError as error:
                 failed[error.version] = error
-        for version, error in failed.items():
-            raise ReadBackError(version, f"{error}; {self._what_stays()}") from error
+        for version, failure in failed.items():
+            raise ReadBackError(version, f"{failure}; {self._what_stays()}") from failure
         self._prune()
 
     def _put(self, version: Version, weights: Weights) -> None:
