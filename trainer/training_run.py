@@ -78,6 +78,7 @@ def train(
     )
 
     custom = _custom_callbacks(spec.callbacks, folder)
+    _refuse_double_swap(spec.callbacks, custom)
     callbacks = build_callbacks(
         spec.callbacks,
         run,
@@ -266,6 +267,18 @@ def _custom_callbacks(spec: CallbacksSpec, folder: Path) -> list[Any]:
     return callbacks
 
 
+def _refuse_double_swap(spec: CallbacksSpec, custom: Sequence[Any]) -> None:
+    """Refuses what would store the weights where averages were asked for, in silence."""
+    swapping = [c for c in custom if isinstance(c, keras.callbacks.SwapEMAWeights) and c.swap_on_epoch]
+    asking = [f"callbacks.best_models.{i}.ema" for i, best in enumerate(spec.best_models) if best.ema]
+    if swapping and asking:
+        raise SetupError(
+            f"{asking[0]} asks for the averages, which SwapEMAWeights(swap_on_epoch=True) of callbacks.custom "
+            "has put into the model when it is stored, with the weights in their place; leave one of them out",
+            ExitCode.USAGE,
+        )
+
+
 def _data_arguments(data: Any, validation: Any) -> dict[str, Any]:
     names = ("x", "y", "sample_weight")
     arrays = dict(zip(names, data, strict=False)) if isinstance(data, tuple | list) else {"x": data}
@@ -299,7 +312,9 @@ def _sampled(validation: Any, rows: int) -> tuple[Any, Any] | None:
 
 
 def _described(experiment: Experiment) -> str:
-    return f"```json\n{json.dumps(experiment.document(), indent=2)}\n```"
+    """What trains, and how, in Markdown; not the pods' environment and the like, which may hold secrets."""
+    spec = experiment.spec.model_dump(mode="json", include={"workers", "training", "callbacks"})
+    return f"# {experiment.name}\n\n```json\n{json.dumps(spec, indent=2)}\n```"
 
 
 def _row_count(data: Any) -> int | None:

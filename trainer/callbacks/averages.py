@@ -8,7 +8,7 @@ import keras
 
 def keeps_averages(model: keras.Model) -> bool:
     """Whether an optimizer of the compiled model keeps averages of its weights."""
-    return any(optimizer.use_ema for optimizer in _optimizers(model.optimizer))
+    return any(optimizer.use_ema for optimizer in _optimizers(getattr(model, "optimizer", None)))
 
 
 def averaged_weights(model: keras.Model) -> list[Any]:
@@ -19,7 +19,7 @@ def averaged_weights(model: keras.Model) -> list[Any]:
     and the averages go on from there.
     """
     averages: dict[int, Any] = {}
-    for optimizer in _optimizers(model.optimizer):
+    for optimizer in _optimizers(getattr(model, "optimizer", None)):
         # Keras 3.15 has no public name for either; both are there once the optimizer is built.
         kept = getattr(optimizer, "_model_variables_moving_average", ())
         weights = getattr(optimizer, "_trainable_variables", ())
