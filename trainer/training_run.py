@@ -273,8 +273,9 @@ def _refuse_double_swap(spec: CallbacksSpec, custom: Sequence[Any]) -> None:
     asking = [f"callbacks.best_models.{i}.ema" for i, best in enumerate(spec.best_models) if best.ema]
     if swapping and asking:
         raise SetupError(
-            f"{asking[0]} asks for the averages, which SwapEMAWeights(swap_on_epoch=True) of callbacks.custom "
-            "has put into the model when it is stored, with the weights in their place; leave one of them out",
+            f"{asking[0]} asks for the averages, which SwapEMAWeights(swap_on_epoch=True) of "
+            "callbacks.custom has put into the model when it is stored, and the weights in their place; "
+            "leave one of the two out",
             ExitCode.USAGE,
         )
 
