@@ -84,9 +84,11 @@ class Hooks:
                 callback.inspect(mode, batch, parts)
 
     def has_batch_hooks(self, mode: str) -> bool:
-        """Whether any callback, also one of another worker's, looks at every batch of `mode`."""
+        """Whether any callback, also one of another worker's, wants the metrics of every batch of `mode`."""
         hooks = (f"on_{mode}_batch_begin", f"on_{mode}_batch_end")
-        return any(wants_batch_hook(c, hook) for c in self.callbacks for hook in hooks)
+        # One with `batch_logs = False` has its hooks called and needs no metrics, which cost a collective.
+        asking = [c for c in self.callbacks if getattr(c, "batch_logs", True) is not False]
+        return any(wants_batch_hook(c, hook) for c in asking for hook in hooks)
 
 
 BATCH_HOOKS = tuple(

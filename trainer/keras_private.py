@@ -49,11 +49,14 @@ def missing_names() -> list[str]:
     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.BatchNormalization()])
     model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2), "mse")
     model.optimizer.build(model.trainable_variables)
+    averaging = keras.optimizers.SGD(use_ema=True)
+    averaging.build(model.trainable_variables)
     expected: list[tuple[Any, Sequence[str]]] = [
         (model, _MODEL_NAMES),
         (model.optimizer, (*_OPTIMIZER_NAMES, "_accumulated_gradients", "_trainable_variables")),
         (model.layers[0], ("_non_trainable_variables",)),
         (keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()), ("check_finite", "inner_optimizer")),
+        (averaging, ("_model_variables_moving_average", "_trainable_variables")),
         (keras.callbacks.Callback.on_epoch_end, ("_is_default",)),
         (keras.callbacks.TensorBoard(), ("_writers",)),
         (keras.metrics.Accuracy(), ("_direction",)),

@@ -7,6 +7,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.contract.telemetry import CommitFailed, SaveBlocked, StreamLost
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
+from trainer.data import sample_rows
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
@@ -92,6 +94,7 @@ def train(
     )
 
     custom = _custom_callbacks(spec.callbacks, folder)
+    _refuse_double_swap(spec.callbacks, custom)
     predict = None
     if spec.callbacks.predictions is not None and validation is not None:
         predict = loop.predictor(
@@ -112,6 +115,8 @@ def train(
         predict=predict,
         is_chief=topology.is_chief,
         streams=_streams(spec.callbacks, run, folder, control, topology.worker),
+        rows=partial(_sampled, validation),
+        experiment=_described(experiment),
     )
     callbacks = [callback for _, callback in by_kind]
     watch = CallbackWatch(by_kind) if assignment.dry else None
@@ -341,6 +346,19 @@ def _streams(
     return streams
 
 
+def _refuse_double_swap(spec: CallbacksSpec, custom: Sequence[Any]) -> None:
+    """Refuses what would store the weights where averages were asked for, in silence."""
+    swapping = [c for c in custom if isinstance(c, keras.callbacks.SwapEMAWeights) and c.swap_on_epoch]
+    asking = [f"callbacks.best_models.{i}.ema" for i, best in enumerate(spec.best_models) if best.ema]
+    if swapping and asking:
+        raise SetupError(
+            f"{asking[0]} asks for the averages, which SwapEMAWeights(swap_on_epoch=True) of "
+            "callbacks.custom has put into the model when it is stored, and the weights in their place; "
+            "leave one of the two out",
+            ExitCode.USAGE,
+        )
+
+
 def _data_arguments(data: Any, validation: Any) -> dict[str, Any]:
     names = ("x", "y", "sample_weight")
     arrays = dict(zip(names, data, strict=False)) if isinstance(data, tuple | list) else {"x": data}
@@ -365,6 +383,24 @@ def _batch_size(callbacks: Sequence[Any], spec: TrainingSpec) -> int:
     """Rows of the global batch now."""
     changing = (each for each in callbacks if isinstance(each, BatchSizeSchedule | BatchSizeOnPlateau))
     return next((each.batch_size for each in changing if each.batch_size), spec.global_batch_size)
+
+
+def _sampled(validation: Any, rows: int) -> tuple[Any, Any] | None:
+    """Rows of the validation data to look at; without them, whatever is the matter, training goes on."""
+    try:
+        sampled = None if validation is None else sample_rows(validation, rows)
+    except Exception as error:  # noqa: BLE001  # the experiment's own code may run here
+        _log.warning("no rows of the validation data to show: %s: %s", type(error).__name__, error)
+        return None
+    if sampled is None:
+        _log.warning("no rows of the validation data to show: %s", _shown(validation))
+    return sampled
+
+
+def _described(experiment: Experiment) -> str:
+    """What trains, and how, in Markdown; not the pods' environment and the like, which may hold secrets."""
+    spec = experiment.spec.model_dump(mode="json", include={"workers", "training", "callbacks"})
+    return f"# {experiment.name}\n\n```json\n{json.dumps(spec, indent=2)}\n```"
 
 
 def _row_count(data: Any) -> int | None:

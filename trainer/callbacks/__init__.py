@@ -7,11 +7,14 @@ from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.build import build_callbacks, callbacks_by_kind
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.embedding_log import EmbeddingLog
 from trainer.callbacks.gradient_monitor import GradientMonitor
 from trainer.callbacks.metrics_exporter import MetricsExporter
 from trainer.callbacks.predictions import Predictions
+from trainer.callbacks.profiler import Profiler
 from trainer.callbacks.rate_schedule import RateSchedule
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from trainer.callbacks.sampled_predictions import SampledPredictions
 from trainer.callbacks.step_stream import StepStream
 from trainer.callbacks.stopping import Stopping
 from trainer.callbacks.tensorboard_log import TensorBoardLog
@@ -25,11 +28,14 @@ __all__ = [
     "BestModels",
     "CSVLog",
     "EarlyStopping",
+    "EmbeddingLog",
     "GradientMonitor",
     "MetricsExporter",
     "Predictions",
+    "Profiler",
     "RateSchedule",
     "ReduceLROnPlateau",
+    "SampledPredictions",
     "StepStream",
     "Stopping",
     "TensorBoardLog",

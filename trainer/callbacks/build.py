@@ -1,6 +1,7 @@
 """Builds an experiment's callbacks in the order of `trainer.contract.callback_order`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,10 +13,14 @@ from trainer.callbacks.batch_size import BatchSizeOnPlateau, BatchSizeSchedule
 from trainer.callbacks.best_models import BestModels
 from trainer.callbacks.csv_log import CSVLog
 from trainer.callbacks.early_stopping import EarlyStopping
+from trainer.callbacks.embedding_log import EmbeddingLog
 from trainer.callbacks.gradient_monitor import GradientMonitor
 from trainer.callbacks.predictions import Predict, Predictions
+from trainer.callbacks.profiler import Profiler
 from trainer.callbacks.rate_schedule import RateSchedule
 from trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from trainer.callbacks.sampled_predictions import SampledPredictions
+from trainer.callbacks.shadow_model import Shadows
 from trainer.callbacks.snapshot import Snapshots
 from trainer.callbacks.stopping import Stopping
 from trainer.callbacks.tensorboard_log import TensorBoardLog
@@ -27,10 +32,11 @@ from trainer.storage import BackgroundWriter
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from trainer.contract.training import CallbacksSpec
+    from trainer.contract.training import CallbacksSpec, TensorBoard
 
 Callbacks = list[keras.callbacks.Callback]
 Load = Callable[[str], Callable[..., Any]]
+Rows = Callable[[int], tuple[Any, Any] | None]
 
 _STOPPING = ("monitor", "mode", "restore_best_weights", "start_from_epoch", "max_gpu_hours")
 """Keys of the experiment file's `stopping` that are options of the callback, too."""
@@ -58,10 +64,12 @@ def callbacks_by_kind(
     predict: Predict | None = None,
     is_chief: bool = True,
     streams: Sequence[keras.callbacks.Callback] = (),
+    rows: Rows = lambda _: None,
+    experiment: str = "",
 ) -> list[tuple[CallbackKind, keras.callbacks.Callback]]:
     """The callbacks that `spec` asks for and the kind of each, in their order.
 
-    They share one writer and one copy of the weights.
+    They share one writer, one copy of the weights and one clone of the model.
 
     Args:
         spec: The `callbacks` of the experiment file.
@@ -73,14 +81,19 @@ def callbacks_by_kind(
         predict: Predicts the validation data; None where there are none.
         is_chief: Whether this worker writes what all take part in.
         streams: Those of `stream`, made already.
+        rows: Takes so many rows of the validation data, x and y, for TensorBoard to show; None where there
+            are none.
+        experiment: The experiment in Markdown, for TensorBoard to show.
     """
-    writer, snapshots = BackgroundWriter(), Snapshots()
+    writer, snapshots, shadows = BackgroundWriter(), Snapshots(), Shadows()
 
     def best_models() -> Callbacks:
         # By monitor: a default that became `loss` may meet an entry that says `loss`, in the same directory.
         by_monitor = {o["monitor"]: o for o in (_options(b, has_validation) for b in spec.best_models)}
         return [
-            BestModels(run.best_directory(monitor), **options, writer=writer, snapshots=snapshots)
+            BestModels(
+                run.best_directory(monitor), **options, writer=writer, snapshots=snapshots, shadows=shadows
+            )
             for monitor, options in by_monitor.items()
         ]
 
@@ -88,7 +101,8 @@ def callbacks_by_kind(
         board = spec.tensorboard
         if board is None:
             return []
-        return [TensorBoardLog(run.tensorboard, **board.model_dump(), writer=writer, snapshots=snapshots)]
+        shared: dict[str, Any] = {"writer": writer, "snapshots": snapshots, "shadows": shadows}
+        return _tensorboard(board, run.tensorboard, rows, experiment, shared)
 
     def csv_log() -> Callbacks:
         return [CSVLog(run.csv, expects_validation=has_validation, writer=writer)] if spec.csv_log else []
@@ -179,3 +193,31 @@ def _options(section: "BaseModel", has_validation: bool) -> dict[str, Any]:
     if not has_validation and "monitor" not in section.model_fields_set:
         options["monitor"] = "loss"
     return options
+
+
+def _tensorboard(
+    board: "TensorBoard",
+    url: str,
+    rows: Rows,
+    experiment: str,
+    shared: Mapping[str, Any],
+) -> Callbacks:
+    log = TensorBoardLog(
+        url,
+        board.histogram_freq,
+        board.write_graph,
+        board.write_images,
+        board.update_freq,
+        experiment if board.write_experiment else "",
+        writer=shared["writer"],
+        snapshots=shared["snapshots"],
+    )
+    built: Callbacks = [log]
+    if board.samples_freq:
+        built.append(SampledPredictions(url, partial(rows, board.samples), board.samples_freq, **shared))
+    if board.embeddings_freq:
+        names, most = board.embeddings_layer_names, board.embeddings_rows
+        built.append(EmbeddingLog(url, board.embeddings_freq, names, most, partial(rows, most), **shared))
+    if board.profile_batch:
+        built.append(Profiler(url, board.profile_batch, writer=shared["writer"]))
+    return built

@@ -11,7 +11,9 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.histogram import metadata as histogram_metadata
+from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar import summary_v2 as scalar
+from tensorboard.plugins.text import summary_v2 as text_summary
 from tensorboard.util import tensor_util
 
 _BUCKETS = 30
@@ -44,6 +46,24 @@ def histograms(arrays: Mapping[str, npt.NDArray[Any]]) -> summary_pb2.Summary:
         tensor = tensor_util.make_tensor_proto(_buckets(data.reshape(-1)), dtype=np.float64)
         summary.value.add(tag=tag, metadata=metadata, tensor=tensor)
     return summary
+
+
+def images(batches: Mapping[str, npt.NDArray[np.uint8]]) -> summary_pb2.Summary:
+    """A summary with the images of each tag, arrays of shape (images, height, width, channels)."""
+    summary = summary_pb2.Summary()
+    metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
+    for tag, batch in batches.items():
+        # The layout of the image plugin: width and height as text, then a PNG for each image.
+        sizes = [str(batch.shape[2]).encode(), str(batch.shape[1]).encode()]
+        encoded = [*sizes, *(tf.io.encode_png(image).numpy() for image in batch)]
+        tensor = tensor_util.make_tensor_proto(np.array(encoded, dtype=np.object_))
+        summary.value.add(tag=tag, metadata=metadata, tensor=tensor)
+    return summary
+
+
+def text(tag: str, markdown: str) -> summary_pb2.Summary:
+    """A summary with a text, which TensorBoard shows as Markdown."""
+    return text_summary.text_pb(tag, markdown)
 
 
 def keras_graph(model_json: str) -> summary_pb2.Summary:

@@ -7,11 +7,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainer.callbacks.snapshot import Weights
 
 KERAS_SUFFIX = ".keras"
 WEIGHTS_SUFFIX = ".weights.h5"
+
+# Rows that outputs are computed of at once: training needs the memory and the cores more.
+_ROWS_AT_ONCE = 64
 
 
 class ShadowModel:
@@ -49,6 +53,81 @@ class ShadowModel:
         with keras.device("cpu:0"):
             self._clone.set_weights(list(weights))
             save_model(self._clone, path)
+
+    def outputs(self, weights: Weights, inputs: Any, layer: str | None = None) -> Any:
+        """What the model gives for some rows with these weights, not in training.
+
+        Args:
+            weights: Arrays in the order of `model.weights`.
+            inputs: Nested arrays, as the model takes them.
+            layer: Name of a layer, directly in the model, whose output is wanted in place of the model's.
+
+        Returns:
+            Nested arrays of shape (rows, ...).
+
+        Raises:
+            ValueError: There is no layer of that name.
+        """
+        with keras.device("cpu:0"):
+            self._clone.set_weights(list(weights))
+            model = self._clone
+            if layer is not None:
+                # With a name of its own, or Keras would count one more model.
+                model = keras.Model(model.inputs, model.get_layer(layer).output, name="perdure_layer")
+            rows = len(tf.nest.flatten(inputs)[0])
+            parts = [_computed(model, inputs, at) for at in range(0, rows, _ROWS_AT_ONCE)]
+        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+    def load(self, path: str, unlike: Weights) -> Weights:
+        """Reads a saved file's weights, and nothing else of it: a configuration could run code.
+
+        Args:
+            path: A file as `save` makes it.
+            unlike: Arrays that the clone shall not hold beforehand, so that what the file lacks shows.
+
+        Returns:
+            Arrays in the order of `model.weights`.
+
+        Raises:
+            Exception: Whatever Keras raises for a file that it cannot read, of any class.
+        """
+        with keras.device("cpu:0"):
+            self._clone.set_weights([np.full_like(array, 0 if array.any() else 1) for array in unlike])
+            self._clone.load_weights(path)
+            return tuple(self._clone.get_weights())
+
+
+class Shadows:
+    """The clone of the model that is trained, made when first asked for; for all who write on one thread."""
+
+    def __init__(self) -> None:
+        self._made: tuple[keras.Model, ShadowModel | None] | None = None
+
+    def of(self, model: keras.Model) -> ShadowModel | None:
+        """The clone, the same one until `drop`; None for a model that cannot be cloned."""
+        if self._made is None or self._made[0] is not model:
+            self._made = model, ShadowModel.of(model)
+        return self._made[1]
+
+    def drop(self) -> None:
+        """Forgets the clone: the model may be compiled anew from here on."""
+        self._made = None
+
+
+def computed(model: keras.Model, inputs: Any) -> Any:
+    """What a model gives for a few rows, not in training, as nested float32 arrays where it gives floats."""
+    outputs = model(tf.nest.map_structure(tf.convert_to_tensor, inputs), training=False)
+    return tf.nest.map_structure(_array, outputs)
+
+
+def _computed(model: keras.Model, inputs: Any, at: int) -> Any:
+    return computed(model, tf.nest.map_structure(lambda leaf: leaf[at : at + _ROWS_AT_ONCE], inputs))
+
+
+def _array(output: Any) -> Any:
+    # NumPy has no half floats that can be drawn or written as text without more ado.
+    tensor = tf.convert_to_tensor(output)
+    return (tf.cast(tensor, tf.float32) if tensor.dtype.is_floating else tensor).numpy()
 
 
 def save_model(model: keras.Model, path: str) -> None:

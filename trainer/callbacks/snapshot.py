@@ -1,12 +1,15 @@
 """Copies of a model's weights in host memory, one per epoch end, shared by all who want one."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+
+from trainer.callbacks.averages import averaged_weights
 
 Array = npt.NDArray[Any]
 Weights = tuple[Array, ...]
@@ -20,28 +23,46 @@ class Snapshots:
     """
 
     def __init__(self) -> None:
-        self._epoch: int | None = None
-        self._weights: Weights = ()
-        self._buffers: list[list[Array]] = []
+        self._weights = _Copies()
+        self._averaged = _Copies()
 
     def take(self, model: keras.Model, epoch: int) -> Weights:
         """Read-only copies of `model.weights`, in their order; the same ones until `drop`.
 
         Whoever keeps them, or views of them, has them unchanged for as long as he keeps them.
         """
-        if self._epoch != epoch:
-            self._weights = ()
-            variables = model.weights
-            if len(variables) != len(self._buffers):
-                self._buffers = [[] for _ in variables]
-            self._weights = tuple(map(_copied, variables, self._buffers))
-            self._epoch = epoch
-        return self._weights
+        return self._weights.take(model.weights, epoch)
+
+    def take_averaged(self, model: keras.Model, epoch: int) -> Weights:
+        """As `take`, with the optimizer's moving averages in place of the weights that have one."""
+        return self._averaged.take(averaged_weights(model), epoch)
 
     def drop(self) -> None:
-        """Forgets the copy: the weights change from here on."""
+        """Forgets the copies: the weights change from here on."""
+        self._weights.drop()
+        self._averaged.drop()
+
+
+class _Copies:
+    """Copies of some variables, with memory that is used again."""
+
+    def __init__(self) -> None:
+        self._epoch: int | None = None
+        self._arrays: Weights = ()
+        self._buffers: list[list[Array]] = []
+
+    def take(self, variables: Sequence[Any], epoch: int) -> Weights:
+        if self._epoch != epoch:
+            self._arrays = ()
+            if len(variables) != len(self._buffers):
+                self._buffers = [[] for _ in variables]
+            self._arrays = tuple(map(_copied, variables, self._buffers))
+            self._epoch = epoch
+        return self._arrays
+
+    def drop(self) -> None:
         self._epoch = None
-        self._weights = ()
+        self._arrays = ()
 
 
 def copy_weights(model: keras.Model) -> Weights:

@@ -128,7 +128,7 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         "after every decision of the epoch: a stored model is the one that the decisions were about",
         reads="{monitor}, the weights",
         changes="best/{monitor}/",
-        state="which models are kept, and those not yet written",
+        state="which models are kept and stored, and those not yet written",
         files=("best/{monitor}/*",),
     ),
     CallbackPosition(
@@ -157,9 +157,9 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
     CallbackPosition(
         CallbackKind.TENSORBOARD,
         "last: nothing depends on it",
-        reads="the epoch's logs, the learning rate, the weights, the graph",
+        reads="the epoch's logs, the learning rate, the weights, the graph; rows of the validation data to show",
         changes="logs/tensorboard/",
-        state="batches seen, scalars since the last epoch's end",
+        state="batches seen, scalars since the last epoch's end, whether the rows are shown already",
         files=("logs/tensorboard/train/events.*",),
         validation_files=("logs/tensorboard/validation/events.*",),
     ),

@@ -68,6 +68,11 @@ def _off_if_false(value: object) -> object:
     return None if value is False else value
 
 
+def _pair(value: object) -> object:
+    """Reads a list as the tuple that a frozen model holds."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 _EmptyMapping: TypeAlias = Annotated[dict[str, Any], Field(max_length=0)]
 
 
@@ -175,6 +180,8 @@ class BestModel(FrozenModel):
     """How many of the best are kept."""
     weights_only: bool = False
     """Whether only the weights are kept, not the whole model."""
+    ema: bool | Literal["auto"] = False
+    """Whether the moving averages that the optimizer keeps are stored; `auto` for where it keeps them."""
 
 
 class TensorBoard(FrozenModel):
@@ -184,8 +191,30 @@ class TensorBoard(FrozenModel):
     """Epochs from one histogram of the weights to the next; 0 for none."""
     write_graph: bool = True
     """Whether the model's graph is written."""
+    write_images: bool = False
+    """Whether the weights are shown as images, too, as often as their histograms."""
+    write_experiment: bool = True
+    """Whether the text of the experiment is written."""
     update_freq: Count | Literal["epoch"] = "epoch"
     """Steps between scalars within an epoch, or `epoch` for epochs only."""
+    samples_freq: CountOrZero = 0
+    """Epochs from one look at sampled inputs and predictions to the next; 0 for none."""
+    samples: Annotated[int, Field(ge=1, le=64)] = 8
+    """Rows of the validation data that are looked at, the same ones each time."""
+    embeddings_freq: CountOrZero = 0
+    """Epochs from one writing of the embeddings to the next; 0 for none."""
+    embeddings_layer_names: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+        BeforeValidator(sequence, json_schema_input_type=list[str] | Literal[False] | None),
+    ] = ()
+    """Layers whose embeddings are written; every Embedding layer when left out."""
+    embeddings_rows: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Rows of an Embedding's table, or of validation data for another layer's output, that are written."""
+    profile_batch: Annotated[
+        CountOrZero | tuple[Count, ...],
+        BeforeValidator(_pair, json_schema_input_type=CountOrZero | list[Count]),
+    ] = 0
+    """Batch to profile, counted from 1 over all epochs, or the first and the last one; 0 for none."""
 
 
 class BatchSizeChange(FrozenModel):
@@ -425,6 +454,7 @@ def cross_field_problems(spec: object) -> list[Problem]:
         problems += _batch_size_problems(callbacks.get("batch_size_changes"), workers)
         problems += stopping_problems(callbacks) + learning_rate_problems(callbacks)
         problems += _stream_problems(callbacks.get("stream"))
+        problems += _profile_problems(callbacks.get("tensorboard"))
     return problems + launch_problems(spec) + notification_problems(spec)
 
 
@@ -488,6 +518,16 @@ def _stream_problems(streams: object) -> list[Problem]:
         if variable is not None and to != "http":
             problems.append(((*path, "variable"), "no address is asked for", "this beside `to: http` alone"))
     return problems
+
+
+def _profile_problems(tensorboard: object) -> list[Problem]:
+    batches = tensorboard.get("profile_batch") if isinstance(tensorboard, Mapping) else None
+    if not isinstance(batches, list | tuple) or any(type(batch) is not int for batch in batches):
+        return []
+    if len(batches) == 2 and batches[0] <= batches[1]:
+        return []
+    expected = "the first and the last batch, such as [10, 20]"
+    return [(("callbacks", "tensorboard", "profile_batch"), "no range of batches", expected)]
 
 
 class ExperimentSpec(FrozenModel):

@@ -60,7 +60,7 @@ def open_source(
     """
     what = "training data" if training else "data"
     # Before any of them is opened: a factory asks all workers for its rows.
-    require_same(strategy, what, {"kind": _KINDS[_kind(x)]})
+    require_same(strategy, what, {"kind": _KINDS[kind_of(x)]})
     source, facts = _open(
         x, y, sample_weight, strategy, training, batch_size, steps, shuffle, seed, class_weight
     )
@@ -83,7 +83,7 @@ def _open(
     """The source, and what else has to be the same on all workers."""
     topology = Topology.of(strategy)
     sharing = Sharing(topology.replicas, topology.replica_ids, equal=training)
-    kind = _kind(x)
+    kind = kind_of(x)
     if kind != "arrays" and (y is not None or sample_weight is not None):
         raise ValueError(f"y and sample_weight must be part of what {type(x).__name__} gives, not arguments")
     if kind == "arrays":
@@ -117,7 +117,8 @@ def _with_batches(source: Source) -> tuple[Source, Facts]:
     return source, {"number of batches": "known by reading only" if steps is None else str(steps)}
 
 
-def _kind(x: Any) -> str:
+def kind_of(x: Any) -> str:
+    """What `x` is read as: a key of `_KINDS`."""
     if isinstance(x, tf.data.Dataset):
         return "dataset"
     if isinstance(x, keras.utils.PyDataset):

@@ -1,6 +1,7 @@
 """Which versions of a model are the best ones."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trainer.policies.direction import Direction, improves
@@ -57,3 +58,11 @@ def consider(kept: tuple[Version, ...], candidate: Version, direction: Direction
     return BestDecision(
         (*kept[:place], candidate, *kept[place:])[:keep], is_kept=True, is_new_best=place == 0
     )
+
+
+def best_of(versions: Iterable[Version], direction: Direction, keep: int) -> tuple[Version, ...]:
+    """The `keep` best of `versions`, best first, as `consider` would have kept them epoch by epoch."""
+    kept: tuple[Version, ...] = ()
+    for version in sorted(versions, key=lambda each: each.epoch):
+        kept = consider(kept, version, direction, keep).kept
+    return kept

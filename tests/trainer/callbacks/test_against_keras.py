@@ -1,5 +1,6 @@
 """The deciding callbacks beside Keras's own, over random sequences of metrics, on real models."""
 
+import math
 import warnings
 
 import keras
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.callbacks.metric_sequences import SEQUENCES, monitored
-from trainer.callbacks import EarlyStopping, ReduceLROnPlateau, Stopping
+from trainer.callbacks import BestModels, EarlyStopping, ReduceLROnPlateau, Stopping
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,61 @@ def test_reduce_lr_on_plateau(models):
         _, rates, _ = compare(models, theirs, ReduceLROnPlateau(**options), epochs)
         reductions.add(len(set(rates)))
     assert len(reductions) > 3, "the sequences must reduce the rate to many values to show anything"
+
+
+class Recorder:
+    """The model, but that saving it only notes the epoch."""
+
+    def __init__(self, model):
+        self.model, self.saved = model, []
+
+    def save(self, path, overwrite=True):
+        self.saved.append(int(path.rpartition("/")[2].removesuffix(".keras")) - 1)
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+
+class Deciding(BestModels):
+    """Decides, and writes nothing."""
+
+    def _submit(self):
+        pass
+
+
+def test_best_models(models, tmp_path):
+    """Keras is not told of NaN and of epochs without the metric.
+
+    It would keep a NaN that comes first for ever, and save an epoch without the metric over the best one.
+    """
+    saved, ties = set(), 0
+    for seed in range(SEQUENCES):
+        _, options, epochs = monitored(seed)
+        options = {name: options[name] for name in ("monitor", "mode")}
+        theirs = keras.callbacks.ModelCheckpoint(
+            f"{tmp_path}/{{epoch}}.keras", save_best_only=True, **options
+        )
+        ours, recorder, decided = Deciding(f"memory://{tmp_path}", **options), Recorder(models[0]), []
+        theirs.set_model(recorder)
+        ours.set_model(models[1])
+        ours.on_train_begin()
+        values = []
+        for epoch, logs in enumerate(epochs):
+            value = logs.get(options["monitor"], math.nan)
+            if not math.isnan(value):
+                theirs.on_epoch_end(epoch, dict(logs))
+                ties += value in values
+                values.append(value)
+            before = ours.kept
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ours.on_epoch_begin(epoch)
+                ours.on_epoch_end(epoch, dict(logs))
+            decided += [epoch] if ours.kept != before else []
+        assert decided == recorder.saved, (seed, options, epochs)
+        saved.add(len(decided))
+    assert len(saved) > 4, "the sequences must save at many different epochs to show anything"
+    assert ties > 100, "and hold many ties"
 
 
 def test_restored_callbacks_go_on_as_if_never_stopped(models):

@@ -119,21 +119,39 @@ def test_weights_only(tmp_path):
     assert all((weight == 1).all() for weight in other.get_weights())
 
 
-def test_a_model_that_cannot_be_cloned_is_written_at_once(tmp_path):
-    model = Offset(0.0)
+def offset(start=0.0):
+    model = Offset(start)
     model(np.zeros((1, 1)))
     model.compile("sgd", "mse")
-    callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), model)
-    epoch_end(callback, 0, 1.0)
-    assert os.listdir(tmp_path) == ["00001-1.weights.h5"]
-    epoch_end(callback, 1, 2.0)
-    epoch_end(callback, 2, 0.5)
+    return model
+
+
+def test_the_file_of_a_model_that_cannot_be_cloned_is_made_at_once(tmp_path):
+    callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), offset())
+    for epoch, value in enumerate([1.0, 2.0, 0.5]):
+        epoch_end(callback, epoch, value)
+    callback.model.set_weights([np.zeros((1,))])  # training went on
     callback.on_train_end()
     assert os.listdir(tmp_path) == ["00003-0.5.weights.h5"]
-    other = Offset(9.0)
-    other(np.zeros((1, 1)))
+    other = offset(9.0)
     other.load_weights(tmp_path / "00003-0.5.weights.h5")
     assert float(other.offset[0]) == 3.0
+
+
+def test_a_model_that_cannot_be_cloned_goes_on_with_what_was_pending(tmp_path):
+    first = begin(BestModels(f"{tmp_path}/lost", "loss", weights_only=True), offset())
+    epoch_end(first, 0, 1.0)
+    first._writer.flush()
+    (tmp_path / "lost" / "00001-1.weights.h5").unlink()
+    state = {**first.state(), "stored": [], "pending": {"0": [np.ones((1,), "float32")]}}
+
+    second = begin(BestModels(f"{tmp_path}/lost", "loss", weights_only=True), offset(5.0))
+    second.restore(state)
+    assert float(second.model.offset[0]) == 5.0, "the model goes on with its own weights"
+    second.on_train_end()
+    other = offset(9.0)
+    other.load_weights(tmp_path / "lost" / "00001-1.weights.h5")
+    assert float(other.offset[0]) == 1.0
 
 
 def test_versions_that_are_overtaken_before_their_turn_are_never_written():
@@ -171,11 +189,127 @@ def test_a_restored_callback_keeps_the_best_and_writes_what_was_pending(tmp_path
 
 
 def test_a_stored_version_is_never_overwritten(tmp_path):
-    (tmp_path / "00001-1.keras").write_bytes(b"there already")
-    callback = begin(BestModels(str(tmp_path), "loss"), functional())
+    model = functional()
+    model.save(tmp_path / "00001-1.keras")
+    there = (tmp_path / "00001-1.keras").read_bytes()
+    callback = begin(BestModels(str(tmp_path), "loss"), model)
     epoch_end(callback, 0, 1.0)
     callback.on_train_end()
-    assert (tmp_path / "00001-1.keras").read_bytes() == b"there already"
+    assert (tmp_path / "00001-1.keras").read_bytes() == there
+
+
+@pytest.mark.parametrize("make", [functional, offset])
+def test_a_damaged_file_under_the_name_of_a_version_is_replaced(tmp_path, make):
+    path = tmp_path / "00001-1.weights.h5"
+    path.write_bytes(b"half of it")
+    callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), make())
+    epoch_end(callback, 0, 1.0)
+    with pytest.warns(UserWarning, match=r"00001-1\.weights\.h5 was there already, damaged, and is replaced"):
+        callback.on_train_end()
+    other = make()
+    other.load_weights(path)
+    assert all((weight == 1).all() for weight in other.get_weights())
+
+
+class RottenStore:
+    """A store that keeps something else than it was given, of the names that it is told, so many times."""
+
+    def __init__(self, store, spoil, times):
+        self.store, self.spoil, self.left = store, spoil, dict(times)
+
+    def put(self, url, data):
+        name = url.rpartition("/")[2]
+        if self.left.get(name, 0):
+            self.left[name] -= 1
+            data = self.spoil(data)
+        self.store.put(url, data)
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def flipped(data):
+    return data[:-200] + bytes([data[-200] ^ 1]) + data[-199:]
+
+
+@pytest.mark.filterwarnings("ignore:writing:RuntimeWarning")
+@pytest.mark.parametrize("spoil", [cut, flipped])
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_a_best_that_cannot_be_read_back_does_not_replace_the_older_one(tmp_path, spoil, weights_only):
+    callback = begin(BestModels(str(tmp_path), "loss", weights_only=weights_only), functional())
+    suffix = callback.suffix
+    callback._files._store = RottenStore(callback._files._store, spoil, {f"00002-1{suffix}": 99})
+    epoch_end(callback, 0, 3.0)
+    callback._writer.flush()
+    epoch_end(callback, 1, 1.0)
+    with pytest.warns(RuntimeWarning, match=rf"00002-1{suffix} was not read back.*00001-3{suffix} stays"):
+        callback._writer.flush()
+    assert os.listdir(tmp_path) == [f"00001-3{suffix}"]
+    epoch_end(callback, 2, 2.0)  # worse than the one that is being tried, better than what is stored
+    with pytest.warns(UserWarning, match=rf"00002-1{suffix} could not be .* the best is 00001-3{suffix}"):
+        callback.on_train_end()
+    assert os.listdir(tmp_path) == [f"00001-3{suffix}"]
+    assert callback.kept == (Version(0, 3.0),)
+
+
+@pytest.mark.filterwarnings("ignore:writing:RuntimeWarning", "ignore:Skipping variable loading")
+def test_a_best_that_is_read_back_at_the_second_try_replaces_the_older_one(tmp_path):
+    callback = begin(BestModels(str(tmp_path), "loss"), functional())
+    callback._files._store = RottenStore(callback._files._store, cut, {"00002-1.keras": 1})
+    epoch_end(callback, 0, 3.0)
+    callback._writer.flush()
+    epoch_end(callback, 1, 1.0)
+    callback._writer.flush()
+    assert os.listdir(tmp_path) == ["00001-3.keras"]
+    callback.on_train_end()
+    assert os.listdir(tmp_path) == ["00002-1.keras"]
+    assert all(
+        (weight == 2).all() for weight in keras.models.load_model(tmp_path / "00002-1.keras").get_weights()
+    )
+
+
+@pytest.mark.filterwarnings("ignore:writing:RuntimeWarning")
+def test_one_that_cannot_be_read_back_holds_up_no_other(tmp_path):
+    callback = begin(BestModels(str(tmp_path), "loss", keep=2), functional())
+    callback._files._store = RottenStore(callback._files._store, cut, {"00002-1.keras": 99})
+    for epoch, value in enumerate([3.0, 1.0, 2.0]):
+        epoch_end(callback, epoch, value)
+    with pytest.warns(UserWarning, match=r"00002-1\.keras could not be .* the best is 00003-2\.keras"):
+        callback.on_train_end()
+    assert "00003-2.keras" in os.listdir(tmp_path)
+    assert callback.kept[0] == Version(2, 2.0)
+
+
+@pytest.mark.filterwarnings("ignore:writing:RuntimeWarning")
+def test_the_file_of_a_model_that_cannot_be_cloned_is_read_back_too(tmp_path):
+    callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), offset())
+    other = offset(7.0)
+    other.save_weights(tmp_path / "other.weights.h5")
+    others = (tmp_path / "other.weights.h5").read_bytes()
+    callback._files._store = RottenStore(callback._files._store, lambda _: others, {"00001-1.weights.h5": 1})
+    epoch_end(callback, 0, 1.0)
+    with pytest.warns(RuntimeWarning, match="its bytes are others; no older one is stored"):
+        callback._writer.flush()
+    callback.on_train_end()
+    assert callback.kept == (Version(0, 1.0),)
+
+
+def test_what_a_checkpoint_lists_stays_until_a_later_one_has_replaced_it(tmp_path):
+    """A training that is killed goes on from what it captured, and may stop before it is better again."""
+    callback = begin(BestModels(str(tmp_path), "loss"), functional())
+    seen = []
+    for epoch, value in enumerate([5.0, 4.0, 4.5, 3.0]):
+        callback.state()
+        epoch_end(callback, epoch, value)
+        callback._writer.flush()
+        seen.append(sorted(name.removesuffix(".keras") for name in os.listdir(tmp_path)))
+    assert seen == [["00001-5"], ["00001-5", "00002-4"], ["00001-5", "00002-4"], ["00002-4", "00004-3"]]
+    callback.on_train_end()
+    assert os.listdir(tmp_path) == ["00004-3.keras"]
 
 
 def test_other_files_beside_the_versions_are_left_alone(tmp_path):
@@ -244,6 +378,106 @@ def functional_with_seed():
     random.setstate(state[0])
     np.random.set_state(state[1])
     return model
+
+
+def test_a_training_that_goes_on_at_its_very_end_leaves_no_file_too_many(tmp_path):
+    first = begin(BestModels(str(tmp_path), "loss"), functional())
+    first.state()
+    epoch_end(first, 0, 2.0)
+    first._writer.flush()
+    epoch_end(first, 1, 1.0)
+    first._writer.flush()
+    state = first.state()
+    assert sorted(os.listdir(tmp_path)) == ["00001-2.keras", "00002-1.keras"]
+    second = begin(BestModels(str(tmp_path), "loss"), functional())
+    second.restore(state)
+    second.on_train_end()
+    assert os.listdir(tmp_path) == ["00002-1.keras"]
+
+
+def averaging(**options):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1), keras.layers.BatchNormalization()])
+    model.compile(keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5, **options), "mse")
+    return model
+
+
+class AveragesAtEpochEnd(keras.callbacks.Callback):
+    """Keeps what the optimizer's averages are, by their names."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        averages = [v.numpy() for v in self.model.optimizer.variables if v.name.endswith("_average")]
+        self.last = averages, self.model.get_weights()
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+@pytest.mark.parametrize("options", [{}, {"ema_overwrite_frequency": 3}])
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_the_averages_are_stored_and_are_what_keras_leaves_in_the_model(tmp_path, options, weights_only):
+    model, watch = averaging(**options), AveragesAtEpochEnd()
+    callback = BestModels(str(tmp_path), "loss", mode="max", ema=True, weights_only=weights_only)
+    x, y = np.random.default_rng(0).normal(size=(40, 3)), np.linspace(0, 1, 40)[:, None]
+    model.fit(x, y, batch_size=8, epochs=1, callbacks=[watch, callback], verbose=0)
+    averages, weights = watch.last
+    loaded = averaging()
+    loaded.load_weights(callback.url_of(callback.kept[0]))
+    # Moving mean and variance, which no gradient changes, have no average.
+    for array, expected in zip(loaded.get_weights(), [*averages, *weights[4:]], strict=True):
+        np.testing.assert_array_equal(array, expected)
+    assert not np.array_equal(averages[0], weights[0]), "or the test could not tell them apart"
+    np.testing.assert_array_equal(model.get_weights()[0], averages[0])
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_with_the_averages_validated_a_stored_model_evaluates_to_the_value_in_its_name(tmp_path):
+    model = averaging()
+    callback = BestModels(str(tmp_path), "val_loss", ema="auto")
+    x, y = np.random.default_rng(0).normal(size=(40, 3)), np.linspace(0, 1, 40)[:, None]
+    callbacks = [keras.callbacks.SwapEMAWeights(), callback]
+    model.fit(x, y, batch_size=8, epochs=3, validation_data=(x, y), callbacks=callbacks, verbose=0)
+    (version,) = callback.kept
+    loaded = keras.models.load_model(callback.url_of(version))
+    assert loaded.evaluate(x, y, verbose=0) == pytest.approx(version.value, rel=1e-6)
+
+
+@pytest.mark.parametrize("make", [functional, averaging])
+def test_without_averages_the_weights_are_stored(tmp_path, make):
+    """`auto` of an optimizer that keeps none, and `false` of one that does."""
+    callback = begin(BestModels(str(tmp_path), "loss", ema="auto" if make is functional else False), make())
+    epoch_end(callback, 0, 1.0)
+    callback.on_train_end()
+    other = make()
+    other.load_weights(tmp_path / "00001-1.keras")
+    assert all((weight == 1).all() for weight in other.get_weights())
+
+
+class Averaged(Offset):
+    def train_step(self, data):
+        self.optimizer.apply([keras.ops.ones((1,))], self.trainable_variables)
+        return {"loss": 1.0}
+
+
+def test_the_averages_of_a_model_that_cannot_be_cloned_pass_through_it(tmp_path):
+    model = Averaged(0.0)
+    model(np.zeros((1, 1)))
+    model.compile(keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5))
+    callback = BestModels(str(tmp_path), "loss", ema=True, weights_only=True, mode="min")
+    watch = AveragesAtEpochEnd()
+    model.fit(np.zeros((3, 1)), batch_size=1, callbacks=[callback, watch], verbose=0)
+    other = offset(9.0)
+    other.load_weights(callback.url_of(callback.kept[0]))
+    # -1, -2 and -3, of which the first begins the average.
+    assert float(other.offset[0]) == -2.25
+    assert [float(array[0]) for (array,) in watch.last] == [-2.25, -3.0], "the weight is in its place again"
+
+
+def test_averages_of_an_optimizer_that_keeps_none_are_refused():
+    with pytest.raises(ValueError, match=r"best models by loss .*ema: true.*use_ema=True in the optimizer"):
+        begin(BestModels("memory://x", "loss", ema=True), functional())
+
+
+def test_a_wrong_ema_is_refused():
+    with pytest.raises(ValueError, match="True, False or 'auto'; received 'always'"):
+        BestModels("memory://x", ema="always")
 
 
 def test_keep_below_one_is_refused():

@@ -143,6 +143,44 @@ def test_monitors(case, spec, has_validation, expected):
     assert [c.monitor for c in built if isinstance(c, EarlyStopping | BestModels)] == expected, case
 
 
+def test_tensorboard_has_a_callback_for_each_thing_that_is_asked_for():
+    asked = []
+
+    def rows(count):
+        asked.append(count)
+
+    spec = CallbacksSpec.model_validate(
+        {
+            "early_stopping": False,
+            "best_models": False,
+            "csv_log": False,
+            "tensorboard": {
+                "write_images": True,
+                "samples_freq": 2,
+                "samples": 3,
+                "embeddings_freq": 4,
+                "embeddings_layer_names": ["hidden"],
+                "embeddings_rows": 5,
+                "profile_batch": [10, 20],
+            },
+        }
+    )
+    log, samples, embeddings, profiler = build_callbacks(spec, RUN, rows=rows, experiment="# digits")
+    assert (log.write_images, log.experiment) == (True, "# digits")
+    assert (samples.freq, embeddings.freq) == (2, 4)
+    assert (embeddings.layer_names, embeddings.most) == (("hidden",), 5)
+    assert (profiler.first, profiler.last) == (10, 20)
+    samples._rows()
+    embeddings._rows()
+    assert asked == [3, 5]
+
+
+@pytest.mark.parametrize("ema", [True, False, "auto"])
+def test_best_models_may_be_averages(ema):
+    (best,) = (c for c in build(best_models=[{"ema": ema}]) if isinstance(c, BestModels))
+    assert best.ema == ema
+
+
 def test_only_what_writes_is_for_the_chief_alone():
     built = build(reduce_lr_on_plateau=True)
     chief_only = {type(callback) for callback in built if getattr(callback, "chief_only", False)}

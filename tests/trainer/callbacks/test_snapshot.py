@@ -63,7 +63,7 @@ def test_a_copy_that_is_held_is_never_written_to(model, keep):
     held.clear()
     del copy
     snapshots.take(model, 9)
-    assert [len(buffers) for buffers in snapshots._buffers] == [2, 1, 1, 1, 1, 1]
+    assert [len(buffers) for buffers in snapshots._weights._buffers] == [2, 1, 1, 1, 1, 1]
 
 
 def test_a_model_with_other_shapes_gets_other_memory(model):

@@ -3,10 +3,11 @@ import json
 import keras
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing import event_accumulator, event_file_loader
+from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.plugins.histogram import summary_v2
 from tensorboard.util import tensor_util
 
+from tests.trainer.callbacks.tensorboard_files import pixels, tensors
 from trainer.callbacks import TensorBoardLog
 from trainer.callbacks.event_file import histograms
 
@@ -24,17 +25,6 @@ def data():
     return rng.normal(size=(32, 3)), rng.normal(size=(32, 1))
 
 
-def load(directory):
-    """Everything that TensorBoard itself reads below the directory: (step, value) lists by tag."""
-    accumulator = event_accumulator.EventAccumulator(str(directory), size_guidance={"tensors": 0})
-    accumulator.Reload()
-    read = {}
-    for tag in accumulator.Tags()["tensors"]:
-        events = accumulator.Tensors(tag)
-        read[tag] = [(event.step, tensor_util.make_ndarray(event.tensor_proto)) for event in events]
-    return read
-
-
 def fit(callback, **options):
     x, y = data()
     options = {"epochs": 3, "batch_size": 8, "validation_data": (x, y), "shuffle": False, **options}
@@ -47,7 +37,7 @@ def test_tensorboard_reads_the_same_as_from_keras(tmp_path):
     fit(keras.callbacks.TensorBoard(str(tmp_path / "keras"), histogram_freq=1))
     fit(TensorBoardLog(str(tmp_path / "ours"), histogram_freq=1))
     for run in ("train", "validation"):
-        theirs, ours = load(tmp_path / "keras" / run), load(tmp_path / "ours" / run)
+        theirs, ours = tensors(tmp_path / "keras" / run), tensors(tmp_path / "ours" / run)
         assert set(ours) == set(theirs)
         for tag, expected in theirs.items():
             if tag == "keras":
@@ -59,8 +49,31 @@ def test_tensorboard_reads_the_same_as_from_keras(tmp_path):
                     assert value[:, 2].sum() == wanted[:, 2].sum()
                 else:
                     assert value == wanted, tag
-    ((_, graph),) = load(tmp_path / "ours" / "train")["keras"]
+    ((_, graph),) = tensors(tmp_path / "ours" / "train")["keras"]
     assert "hidden" in json.dumps(json.loads(graph.item())["config"])
+
+
+def test_weights_are_shown_as_images_where_keras_shows_them(tmp_path):
+    fit(keras.callbacks.TensorBoard(str(tmp_path / "keras"), histogram_freq=2, write_images=True))
+    fit(TensorBoardLog(str(tmp_path / "ours"), histogram_freq=2, write_images=True))
+    theirs, ours = tensors(tmp_path / "keras/train"), tensors(tmp_path / "ours/train")
+    assert set(ours) == set(theirs)
+    shown = [tag for tag in ours if tag.endswith("/image")]
+    assert shown == [f"m/{weight}/image" for weight in ("hidden/kernel", "hidden/bias", "out/kernel")]
+    for tag in shown:
+        assert [step for step, _ in ours[tag]] == [step for step, _ in theirs[tag]] == [0, 2]
+        for (_, image), (_, expected) in zip(ours[tag], theirs[tag], strict=True):
+            assert pixels(image).shape == pixels(expected).shape, tag
+    kernel = pixels(ours["m/hidden/kernel/image"][0][1])
+    assert (kernel.min(), kernel.max()) == (0, 255), "from the lowest to the highest, not cut off at 0 and 1"
+
+
+def test_the_experiment_is_written_once_as_a_text(tmp_path):
+    built, _ = fit(TensorBoardLog(str(tmp_path), experiment="# digits"))
+    del built
+    fit(TensorBoardLog(str(tmp_path), experiment="# digits"))  # goes on after a kill
+    ((step, text),) = tensors(tmp_path / "train")["experiment"]
+    assert (step, text.item()) == (0, b"# digits")
 
 
 def test_an_epoch_written_again_replaces_the_first(tmp_path):
@@ -79,7 +92,7 @@ def test_an_epoch_written_again_replaces_the_first(tmp_path):
     for epoch, loss in ((1, 2.5), (2, 1.0)):
         again.on_epoch_end(epoch, {"loss": loss})
     again.on_train_end()
-    read = load(tmp_path / "train")
+    read = tensors(tmp_path / "train")
     assert [(step, float(value)) for step, value in read["epoch_loss"]] == [(0, 3.0), (1, 2.5), (2, 1.0)]
     assert [step for step, _ in read["m/hidden/kernel/histogram"]] == [0, 1, 2]
 
@@ -91,7 +104,7 @@ def test_many_epochs_are_read_in_order_with_rising_wall_times(tmp_path):
     for epoch in range(12):
         callback.on_epoch_end(epoch, {"loss": 1.0 / (epoch + 1)})
     callback.on_train_end()
-    assert [step for step, _ in load(tmp_path / "train")["epoch_loss"]] == list(range(12))
+    assert [step for step, _ in tensors(tmp_path / "train")["epoch_loss"]] == list(range(12))
     times = [
         event.wall_time
         for path in sorted((tmp_path / "train").iterdir())
@@ -107,7 +120,7 @@ def test_batch_scalars_are_kept_as_often_as_asked(tmp_path, freq, steps):
     callback = TensorBoardLog(str(tmp_path), update_freq=freq)
     assert callback.batch_hooks is (freq != "epoch")
     fit(callback, epochs=2)
-    read = load(tmp_path / "train")
+    read = tensors(tmp_path / "train")
     assert [step for step, _ in read.get("batch_loss", [])] == (steps or [])
 
 
@@ -124,7 +137,7 @@ def test_batch_scalars_before_a_capture_are_not_lost(tmp_path):
     again.on_train_batch_end(1, {"loss": 1.0})
     again.on_epoch_end(0, {"loss": 1.5})
     again.on_train_end()
-    read = [(step, float(value)) for step, value in load(tmp_path / "train")["batch_loss"]]
+    read = [(step, float(value)) for step, value in tensors(tmp_path / "train")["batch_loss"]]
     assert read == [(1, 2.0), (2, 1.0)]
 
 

@@ -64,9 +64,21 @@ def test_defaults() -> None:
                 start_from_epoch=0,
             ),
             reduce_lr_on_plateau=None,
-            best_models=(BestModel(monitor="val_loss", mode="auto", keep=1, weights_only=False),),
+            best_models=(BestModel(monitor="val_loss", mode="auto", keep=1, weights_only=False, ema=False),),
             csv_log=True,
-            tensorboard=TensorBoard(histogram_freq=1, write_graph=True, update_freq="epoch"),
+            tensorboard=TensorBoard(
+                histogram_freq=1,
+                write_graph=True,
+                write_images=False,
+                write_experiment=True,
+                update_freq="epoch",
+                samples_freq=0,
+                samples=8,
+                embeddings_freq=0,
+                embeddings_layer_names=(),
+                embeddings_rows=1000,
+                profile_batch=0,
+            ),
             watchdog=None,
             gradient_monitor=None,
             custom=(),
@@ -252,6 +264,22 @@ def test_the_batch_must_be_divisible_by_the_workers() -> None:
     assert spec(workers=3).workers == 3
     with pytest.raises(ValidationError, match="not divisible by the 5 workers"):
         spec(workers=5)
+
+
+@pytest.mark.parametrize("batches", [0, 5, [10, 20], [3, 3]])
+def test_batches_to_profile(batches: Any) -> None:
+    board = TensorBoard.model_validate({"profile_batch": batches})
+    assert board.profile_batch == (tuple(batches) if isinstance(batches, list) else batches)
+    callbacks = CallbacksSpec(tensorboard=board)
+    assert spec(callbacks=callbacks).callbacks == CallbacksSpec.model_validate(
+        callbacks.model_dump(mode="json")
+    )
+
+
+@pytest.mark.parametrize("batches", [(20, 10), (1,), (1, 2, 3), ()])
+def test_no_range_of_batches_is_refused(batches: tuple[int, ...]) -> None:
+    with pytest.raises(ValidationError, match="no range of batches, expected the first and the last batch"):
+        spec(callbacks=CallbacksSpec(tensorboard=TensorBoard(profile_batch=batches)))
 
 
 def test_problems_between_fields_are_found_in_what_is_not_valid_otherwise() -> None:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from trainer.policies.best import Version, consider
+from trainer.policies.best import Version, best_of, consider
 from trainer.policies.direction import Direction
 from trainer.policies.retention import to_prune
 
@@ -37,6 +37,14 @@ def test_kept_versions(case, values, keep, direction, expected):
 def test_a_candidate_beside_one_and_two(value, is_kept, is_new_best):
     decision = consider((Version(0, 1.0), Version(1, 2.0)), Version(2, value), Direction.MIN, keep=2)
     assert (decision.is_kept, decision.is_new_best) == (is_kept, is_new_best)
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_the_best_of_some_are_those_kept_epoch_by_epoch(keep):
+    values = [2, 1, 3, 1]
+    versions = {Version(epoch, value) for epoch, value in enumerate(values)}
+    assert [v.epoch for v in best_of(versions, Direction.MIN, keep)] == kept(values, keep)
+    assert best_of([], Direction.MIN, keep) == ()
 
 
 @pytest.mark.parametrize(
