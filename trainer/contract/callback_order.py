@@ -157,7 +157,7 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
     CallbackPosition(
         CallbackKind.TENSORBOARD,
         "last: nothing depends on it",
-        reads="the epoch's logs, the learning rate, the weights, the graph; rows of the validation data to show",
+        reads="the epoch's logs, the learning rate, the weights, the graph; rows of validation data to show",
         changes="logs/tensorboard/",
         state="batches seen, scalars since the last epoch's end, whether the rows are shown already",
         files=("logs/tensorboard/train/events.*",),
