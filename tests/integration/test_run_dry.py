@@ -63,7 +63,15 @@ def test_what_is_wrong_is_named(tmp_path):
 @pytest.mark.processes
 def test_all_is_well_and_the_whole_stack_was_called(tmp_path):
     callbacks = {
+        "watchdog": {"non_finite": "roll_back", "max_loss": 1e6},
+        "gradient_monitor": {"every": 2, "per_layer": True},
         "custom": ["own.py:quiet"],
+        "learning_rate": {"warmup_steps": 2},
+        "early_stopping": True,
+        "stopping": {"when": "loss > 1e6", "max_time": "1h"},
+        "predictions": {"freq": 5},
+        "stream": [{"to": "file"}],
+        "tensorboard": {"write_images": True, "samples_freq": 1, "samples": 4},
         "batch_inspection": {"every": 2, "call": "own.py:look"},
         "reduce_lr_on_plateau": True,
         "batch_size_changes": {"schedule": [{"epoch": 1, "size": 16}], "scale_learning_rate": "linear"},
@@ -72,15 +80,22 @@ def test_all_is_well_and_the_whole_stack_was_called(tmp_path):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     rows = [line.split()[1:5] for line in ended.stdout.splitlines() if line.endswith("  ok")]
     assert rows == [
+        ["watchdog", "Watchdog", "3", "2"],
+        ["gradient_monitor", "GradientMonitor", "3", "2"],
         ["custom.0", "Callback", "3", "2"],
         ["batch_inspection", "BatchInspection", "3", "2"],
         ["batch_inspection", "BatchLog", "3", "1"],
+        ["learning_rate", "RateSchedule", "3", "2"],
         ["reduce_lr_on_plateau", "ReduceLROnPlateau", "3", "2"],
-        ["batch_size_changes", "BatchSizeSchedule", "3", "2"],
         ["early_stopping", "EarlyStopping", "3", "2"],
+        ["stopping", "Stopping", "3", "2"],
+        ["batch_size_changes", "BatchSizeSchedule", "3", "2"],
         ["best_models.0", "BestModels", "3", "1"],
+        ["predictions", "Predictions", "3", "2"],
         ["csv_log", "CSVLog", "3", "1"],
+        ["stream.0", "StepStream", "3", "1"],
         ["tensorboard", "TensorBoardLog", "3", "1"],
+        ["tensorboard", "SampledPredictions", "3", "1"],
     ]
     seen = ended.stdout + ended.stderr
     for worker in range(2):

@@ -34,6 +34,20 @@ def test_reference_tells_the_order_of_the_callbacks():
     assert documented == [position.kind.value for position in CALLBACK_ORDER]
 
 
+def test_the_stack_names_tests_and_pages_that_exist():
+    named = 0
+    for line in _lines(ROOT / "docs" / "callbacks.md"):
+        for page in re.findall(r"\]\(([^)]+)\)", line):
+            assert (ROOT / "docs" / page).is_file(), page
+        file = ""
+        for path, function in re.findall(r"`([^`\s]+)::(\w+)`", line):
+            file = file if path == "…" else path
+            text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            assert f"\ndef {function}(" in text, f"{file}::{function}"
+            named += 1
+    assert named >= len(CALLBACK_ORDER)
+
+
 def test_examples_are_valid(tmp_path):
     examples = [
         text for name in ("README.md", "docs/experiment-file.md") for text in _yaml_blocks(ROOT / name)

@@ -21,6 +21,10 @@ TRACES = (
     CallbackTrace("csv_log", "CSVLog", True, metrics=METRICS),
     CallbackTrace("tensorboard", "TensorBoardLog", True, metrics=METRICS),
 )
+INSPECTION = (
+    CallbackTrace("batch_inspection", "BatchInspection", chief_only=False, metrics=METRICS),
+    CallbackTrace("batch_inspection", "BatchLog", True, metrics=METRICS),
+)
 FILES = (
     "result.json",
     "events.jsonl",
@@ -168,8 +172,21 @@ def test_the_experiment_is_made_short(experiment):
     few = load_experiment(DIGITS, ["training.steps_per_epoch=2", "training.validation_freq=5"])
     training = shortened(few, "/tmp/dry").spec.training
     assert (training.steps_per_epoch, training.validation_freq) == (2, 1)
+    seldom = load_experiment(DIGITS, ["callbacks.predictions={freq: 5}"])
+    assert shortened(seldom, "/tmp/dry").spec.callbacks.predictions.freq == 3, "or there would be none"
+
+
+def test_what_an_inspection_leaves_is_missed(directory):
+    inspected = load_experiment(
+        DIGITS, ["callbacks.custom=[model.py:build]", "callbacks.batch_inspection=true"]
+    )
+    traces = (TRACES[0], *INSPECTION, *TRACES[1:])
+    problems = judge(inspected, workers(traces), directory).all_problems
+    assert set(problems) == {"batch_inspection: left no logs/batches.jsonl in the run directory"}
+    (directory / "logs" / "batches.jsonl").write_text("x")
+    assert judge(inspected, workers(traces), directory).all_problems == []
 
 
 def test_every_kind_with_files_is_among_these():
     kinds = {position.kind for position in CALLBACK_ORDER if position.files}
-    assert kinds <= {CallbackKind(each.kind) for each in TRACES}
+    assert kinds <= {CallbackKind(each.kind) for each in (*TRACES, *INSPECTION)}
