@@ -3,7 +3,7 @@
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from trainer.contract.metric_names import STEP_BUCKETS, WAIT_BUCKETS
@@ -12,7 +12,7 @@ from trainer.contract.telemetry import Measured
 INTERVAL_SECONDS = 1.0
 """How often sums are told: much more often than anybody reads them, and too seldom to cost anything."""
 
-_LEAST_SECONDS = 0.1
+_LEAST_SECONDS = 0.5
 
 
 class Execution(NamedTuple):
@@ -70,8 +70,12 @@ class NoMeter:
         """Has nothing to tell."""
 
 
+_Completed = tuple[float, Execution, float, Any]
+"""When an execution was known to be done, and what `Meter.completed` is told."""
+
+
 class StepMeter:
-    """Sums up, and tells about once a second.
+    """Notes, and sums up and tells about once a second.
 
     The host runs ahead of the device, so how long it takes to hand a step over says little. A step has taken
     the time from when the one before it was known to be done, or from its own beginning where that was later;
@@ -95,50 +99,53 @@ class StepMeter:
         self._done_at = -math.inf
         self._done_waits = 0.0
         self._told_at = -math.inf
-        self._begin()
+        self._completed: list[_Completed] = []
 
     def completed(self, execution: Execution, waits: float, value: Any) -> None:
         """See `Meter`."""
-        now, count = self.now(), execution.steps
-        since = max((execution.began, execution.waits), (self._done_at, self._done_waits))
-        step_seconds = max(0.0, now - since[0] - (waits - since[1])) / count
-        self._done_at, self._done_waits = now, waits
-        self._step_counts[bisect_left(STEP_BUCKETS, step_seconds)] += count
-        self._step_seconds += step_seconds * count
-        self._wait_counts[bisect_left(WAIT_BUCKETS, execution.waited / count)] += count
-        self._wait_seconds += execution.waited
-        self._steps += count
-        self._examples += execution.examples
-        self._non_finite += not _is_finite(value)
+        # Between two steps nothing of this is in the processor's caches: as little as can be is done here.
+        now = self.now()
+        self._completed.append((now, execution, waits, value))
         if now - self._told_at >= INTERVAL_SECONDS:
             self._tell(now)
 
     def flush(self, *, last: bool = False) -> None:
         """See `Meter`."""
         now = self.now()
-        if self._steps and (last or now - self._told_at >= _LEAST_SECONDS):
+        if self._completed and (last or now - self._told_at >= _LEAST_SECONDS):
             self._tell(now)
 
     def _tell(self, now: float) -> None:
         self._told_at = now
-        measured = Measured(
-            self._worker,
-            self._steps,
-            self._examples,
-            tuple(self._step_counts),
-            self._step_seconds,
-            tuple(self._wait_counts),
-            self._wait_seconds,
-            self._non_finite,
-        )
-        self._begin()
-        self._send(measured)
+        completed, self._completed = self._completed, []
+        self._send(self._sum(completed))
 
-    def _begin(self) -> None:
-        self._steps = self._examples = self._non_finite = 0
-        self._step_counts = [0] * (len(STEP_BUCKETS) + 1)
-        self._wait_counts = [0] * (len(WAIT_BUCKETS) + 1)
-        self._step_seconds = self._wait_seconds = 0.0
+    def _sum(self, completed: Sequence[_Completed]) -> Measured:
+        steps = examples = non_finite = 0
+        step_counts, wait_counts = [0] * (len(STEP_BUCKETS) + 1), [0] * (len(WAIT_BUCKETS) + 1)
+        step_seconds = wait_seconds = 0.0
+        for now, execution, waits, value in completed:
+            count = execution.steps
+            since = max((execution.began, execution.waits), (self._done_at, self._done_waits))
+            seconds = max(0.0, now - since[0] - (waits - since[1]))
+            self._done_at, self._done_waits = now, waits
+            step_counts[bisect_left(STEP_BUCKETS, seconds / count)] += count
+            step_seconds += seconds
+            wait_counts[bisect_left(WAIT_BUCKETS, execution.waited / count)] += count
+            wait_seconds += execution.waited
+            steps += count
+            examples += execution.examples
+            non_finite += not _is_finite(value)
+        return Measured(
+            self._worker,
+            steps,
+            examples,
+            tuple(step_counts),
+            step_seconds,
+            tuple(wait_counts),
+            wait_seconds,
+            non_finite,
+        )
 
 
 def _is_finite(value: Any) -> bool:
