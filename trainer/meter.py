@@ -13,7 +13,7 @@ from trainer.contract.telemetry import Measured
 INTERVAL_SECONDS = 1.0
 """How often sums are told: much more often than anybody reads them, and too seldom to cost anything."""
 
-_LEAST_SECONDS = 0.1
+_LEAST_SECONDS = 0.5
 
 
 class Execution(NamedTuple):
@@ -137,8 +137,12 @@ class WatchedMeter:
         self._meter.flush(last=last)
 
 
+_Completed = tuple[float, Execution, float, Any]
+"""When an execution was known to be done, and what `Meter.completed` is told."""
+
+
 class StepMeter:
-    """Sums up, and tells about once a second.
+    """Notes, and sums up and tells about once a second.
 
     Args:
         send: Takes the sums.
@@ -157,48 +161,51 @@ class StepMeter:
         self._worker = worker
         self._times = StepTimes()
         self._told_at = -math.inf
-        self._begin()
+        self._completed: list[_Completed] = []
 
     def completed(self, execution: Execution, waits: float, value: Any) -> None:
         """See `Meter`."""
-        now, count = self.now(), execution.steps
-        step_seconds = self._times.seconds(execution, waits, now)
-        self._step_counts[bisect_left(STEP_BUCKETS, step_seconds)] += count
-        self._step_seconds += step_seconds * count
-        self._wait_counts[bisect_left(WAIT_BUCKETS, execution.waited / count)] += count
-        self._wait_seconds += execution.waited
-        self._steps += count
-        self._examples += execution.examples
-        self._non_finite += not _is_finite(value)
+        # Between two steps nothing of this is in the processor's caches: as little as can be is done here.
+        now = self.now()
+        self._completed.append((now, execution, waits, value))
         if now - self._told_at >= INTERVAL_SECONDS:
             self._tell(now)
 
     def flush(self, *, last: bool = False) -> None:
         """See `Meter`."""
         now = self.now()
-        if self._steps and (last or now - self._told_at >= _LEAST_SECONDS):
+        if self._completed and (last or now - self._told_at >= _LEAST_SECONDS):
             self._tell(now)
 
     def _tell(self, now: float) -> None:
         self._told_at = now
-        measured = Measured(
-            self._worker,
-            self._steps,
-            self._examples,
-            tuple(self._step_counts),
-            self._step_seconds,
-            tuple(self._wait_counts),
-            self._wait_seconds,
-            self._non_finite,
-        )
-        self._begin()
-        self._send(measured)
+        completed, self._completed = self._completed, []
+        self._send(self._sum(completed))
 
-    def _begin(self) -> None:
-        self._steps = self._examples = self._non_finite = 0
-        self._step_counts = [0] * (len(STEP_BUCKETS) + 1)
-        self._wait_counts = [0] * (len(WAIT_BUCKETS) + 1)
-        self._step_seconds = self._wait_seconds = 0.0
+    def _sum(self, completed: Sequence[_Completed]) -> Measured:
+        steps = examples = non_finite = 0
+        step_counts, wait_counts = [0] * (len(STEP_BUCKETS) + 1), [0] * (len(WAIT_BUCKETS) + 1)
+        step_seconds = wait_seconds = 0.0
+        for now, execution, waits, value in completed:
+            count = execution.steps
+            seconds = self._times.seconds(execution, waits, now)
+            step_counts[bisect_left(STEP_BUCKETS, seconds)] += count
+            step_seconds += seconds * count
+            wait_counts[bisect_left(WAIT_BUCKETS, execution.waited / count)] += count
+            wait_seconds += execution.waited
+            steps += count
+            examples += execution.examples
+            non_finite += not _is_finite(value)
+        return Measured(
+            self._worker,
+            steps,
+            examples,
+            tuple(step_counts),
+            step_seconds,
+            tuple(wait_counts),
+            wait_seconds,
+            non_finite,
+        )
 
 
 def _is_finite(value: Any) -> bool:
