@@ -10,12 +10,10 @@ EPOCH = "epoch"
 EPOCH_SECONDS = "epoch_seconds"
 LEARNING_RATE = "learning_rate"
 VALIDATION = "val_"
+_MOST_DIGITS = 15
 
 Value = float | None
 """None where nothing was measured."""
-
-
-_MOST_DIGITS = 15
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ from trainer.contract.position import Phase
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.run_events import RunEvent
 
-# No run has more: neither a date nor an axis can be made of it.
+# No run has a count with more.
 _MOST_DIGITS = 18
-_MOST_SECONDS = 1e11
 
 
 class DamagedRunError(ValueError):
@@ -224,4 +223,4 @@ def _integer(text: str) -> int:
 
 
 def _is_plausible(seconds: float) -> bool:
-    return 0 <= seconds < _MOST_SECONDS
+    return 0 <= seconds < run_events.LATEST_SECONDS

