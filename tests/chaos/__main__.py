@@ -4,11 +4,15 @@
 """
 
 import argparse
+import json
+import os
 import random
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import yaml
 
 from launcher import local
 from launcher.experiment import load_experiment
@@ -17,15 +21,26 @@ from launcher.local_ports import HeldPorts
 from launcher.stored_run import StoredRun, code_digests, digest
 from tests.chaos.assault import Assault, Kill, draw_aims
 from tests.chaos.comparison import differences
+from tests.chaos.messages import VARIABLE, told_wrongly
 from tests.chaos.table import HEADER, LEGEND, UNEXPLAINED, row, why_untouched
+from tests.trainer.supervisor.notifications.webhook import Webhook
 from trainer.contract.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
-HARD = Path(__file__).parent / "experiments" / "hard"
+EXPERIMENTS = Path(__file__).parent / "experiments"
+HARD = EXPERIMENTS / "hard"
+
+
+def settings_of(path: Path) -> tuple[str, ...]:
+    """The assignments of a file, as `load_experiment` takes them."""
+    return tuple(f"{key}={json.dumps(value)}" for key, value in yaml.safe_load(path.read_text()).items())
+
+
 MODELS: dict[str, tuple[Path, tuple[str, ...]]] = {
     "digits": (ROOT / "experiments" / "digits", ()),
     "hard": (HARD, ()),
     "hard16": (HARD, ("training.parameters.policy=mixed_float16",)),
+    "stack": (HARD, settings_of(EXPERIMENTS / "whole_stack.yaml")),
 }
 """Folder and settings of each."""
 
@@ -48,13 +63,12 @@ def main() -> int:
     parser.add_argument("--frozen", type=float, default=6.0, help="seconds of the longest SIGSTOP")
     parser.add_argument("--storage", help="where the runs are kept; a temporary folder if not given")
     options = parser.parse_args()
-    if options.storage:
-        return chaos(options, options.storage)
-    with tempfile.TemporaryDirectory(prefix="perdure-chaos-") as storage:
-        return chaos(options, storage)
+    with Webhook() as webhook, tempfile.TemporaryDirectory(prefix="perdure-chaos-") as storage:
+        os.environ[VARIABLE] = webhook.url
+        return chaos(options, options.storage or storage, webhook)
 
 
-def chaos(options: argparse.Namespace, storage: str) -> int:
+def chaos(options: argparse.Namespace, storage: str, webhook: Webhook) -> int:
     """Runs undisturbed, then under fire until all kills are made; 0 only if all runs left the same behind."""
     began = time.monotonic()
     watched = Assault([], options.workers, "", random.Random())
@@ -83,7 +97,7 @@ def chaos(options: argparse.Namespace, storage: str) -> int:
             return outcome.exit_code
         told = [f"ended with {outcome.exit_code}: {outcome.reason} {outcome.failure or ''}"]
         if outcome.exit_code == 0:
-            told = differences(undisturbed, found)
+            told = differences(undisturbed, found) + told_wrongly(webhook.bodies, undisturbed, found)
         failed += bool(told)
         equal = "equal to the undisturbed run" if not told else "DIFFERENT:\n  " + "\n  ".join(told)
         print(f"run {number}: {len(assault.kills)} kills, {equal}", flush=True)

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import sqlite3
 import struct
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from trainer.contract.run_directory import RunDirectory
 
 _FRAME_BYTES = 16
-_TIMES = ("seconds", "examples_per_second")
+_TIMES = ("seconds", "time", "examples_per_second")
 
 
 def differences(expected: str, found: str) -> list[str]:
@@ -22,7 +24,10 @@ def differences(expected: str, found: str) -> list[str]:
     told = list(_different("result.json", _result(one), _result(two)))
     told += _different("training.csv", _rows(one), _rows(two))
     told += _different("best models", _best(one), _best(two))
-    told += _different("TensorBoard", _scalars(one), _scalars(two))
+    told += _different("TensorBoard", _tensorboard(one), _tensorboard(two))
+    told += _different("predictions", _predictions(one), _predictions(two))
+    told += _different("steps", _lines(Path(one.steps)), _lines(Path(two.steps)))
+    told += _different("batches.jsonl", _lines(Path(one.batches)), _lines(Path(two.batches)))
     return told
 
 
@@ -52,14 +57,14 @@ def _result(run: RunDirectory) -> dict[str, Any]:
     content = json.loads(Path(run.result).read_text())
     for best in content["best"]:
         best["path"] = str(Path(best["path"]).relative_to(run.url))
-    return {name: value for name, value in content.items() if name not in _TIMES}
+    return {name: value for name, value in content.items() if not _is_time(name)}
 
 
 def _rows(run: RunDirectory) -> list[str]:
     """The lines of the CSV as they stand, without the columns of wall-clock time."""
     with Path(run.csv).open(newline="") as file:
         rows = list(csv.reader(file))
-    kept = [index for index, name in enumerate(rows[0]) if not name.endswith("_seconds")]
+    kept = [index for index, name in enumerate(rows[0]) if not _is_time(name)]
     return [",".join(row[index] for index in kept if index < len(row)) for row in rows]
 
 
@@ -76,21 +81,43 @@ def _weights(path: Path) -> bytes:
         return archive.read("model.weights.h5")
 
 
-def _scalars(run: RunDirectory) -> dict[str, list[tuple[int, float]]]:
-    """Step and value of every scalar as often as it was written, by folder and tag."""
+def _tensorboard(run: RunDirectory) -> dict[str, list[tuple[int, Any]]]:
+    """Step and value of everything as often as it was written, by folder and tag."""
     root = Path(run.tensorboard)
-    found: dict[str, list[tuple[int, float]]] = {}
+    found: dict[str, list[tuple[int, Any]]] = {}
     for path in sorted(root.rglob("*tfevents*")):
         for event in _events(path.read_bytes()):
             for value in event.summary.value:
-                plugin = value.metadata.plugin_data.plugin_name
-                if plugin == "scalars" and not value.tag.endswith("_seconds"):
+                if not _is_time(value.tag):
                     key = f"{path.parent.relative_to(root)}/{value.tag}"
-                    number = (
-                        value.tensor.float_val[0] if value.tensor.float_val else value.tensor.tensor_content
-                    )
-                    found.setdefault(key, []).append((event.step, number))
+                    found.setdefault(key, []).append((event.step, _content(value)))
     return {key: sorted(pairs) for key, pairs in found.items()}
+
+
+def _content(value: Any) -> Any:
+    if value.metadata.plugin_data.plugin_name == "scalars":
+        return value.tensor.float_val[0] if value.tensor.float_val else value.tensor.tensor_content
+    return value.SerializeToString(deterministic=True)
+
+
+def _predictions(run: RunDirectory) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of every table by its file."""
+    found = {}
+    for path in Path(run.predictions).glob("*.sqlite"):
+        with closing(sqlite3.connect(path)) as database:
+            found[path.name] = database.execute("SELECT * FROM predictions ORDER BY row").fetchall()
+    return found
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The records of JSON lines, of a file or of all those in a folder, without their wall-clock times."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
+    records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [{name: record[name] for name in record if not _is_time(name)} for record in records]
+
+
+def _is_time(name: str) -> bool:
+    return name in _TIMES or name.endswith("_seconds")
 
 
 def _events(data: bytes) -> Iterator[Event]:

@@ -1,14 +1,18 @@
 """The comparison sees whatever could differ, and nothing else."""
 
 import json
+import shutil
+import sqlite3
+import time
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
-from tensorboard.compat.proto.types_pb2 import DT_FLOAT
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tests.chaos.comparison import differences
@@ -29,6 +33,15 @@ def write_run(folder: Path) -> str:
     (folder / "result.json").write_text(json.dumps(result))
     (folder / "logs" / "training.csv").write_text("epoch,loss,epoch_seconds\n0,0.5,1.5\n1,0.25,1.25\n")
     write_scalars(folder, "a", [(0, 0.5), (1, 0.25)])
+    write_summary(folder, "images", "images", b"an image")
+    (folder / "logs" / "steps").mkdir()
+    for step in (1, 2):
+        record = {"time": time.time(), "epoch": 1, "step": step, "seconds": time.time(), "loss": 0.5}
+        (folder / "logs" / "steps" / f"00001-{step}.jsonl").write_text(json.dumps(record) + "\n")
+    batches = [json.dumps({"batch": batch, "inspection_seconds": time.time()}) for batch in (0, 7)]
+    (folder / "logs" / "batches.jsonl").write_text("\n".join(batches) + "\n")
+    (folder / "predictions").mkdir()
+    write_predictions(folder, [(0, 0.5), (1, 0.75)])
     return str(folder)
 
 
@@ -38,13 +51,31 @@ def write_model(path: Path, weights: bytes) -> None:
         archive.writestr("model.weights.h5", weights)
 
 
+def write_predictions(folder: Path, rows: list[tuple[int, float]]) -> None:
+    path = folder / "predictions/00001.sqlite"
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE predictions (row INTEGER, prediction REAL)")
+        database.executemany("INSERT INTO predictions VALUES (?, ?)", rows)
+        database.commit()
+
+
 def write_scalars(folder: Path, name: str, pairs: list[tuple[int, float]]) -> None:
+    tensors = [(step, TensorProto(dtype=DT_FLOAT, float_val=[number])) for step, number in pairs]
+    _write_summaries(folder, name, "scalars", tensors)
+
+
+def write_summary(folder: Path, name: str, plugin: str, content: bytes) -> None:
+    _write_summaries(folder, name, plugin, [(0, TensorProto(dtype=DT_STRING, string_val=[content]))])
+
+
+def _write_summaries(folder: Path, name: str, plugin: str, tensors: list[tuple[int, TensorProto]]) -> None:
     with (folder / "logs/tensorboard/train" / f"events.out.tfevents.{name}").open("wb") as file:
         records = RecordWriter(file)
-        for step, number in pairs:
-            metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
-            tensor = TensorProto(dtype=DT_FLOAT, float_val=[number])
-            value = Summary.Value(tag="loss", metadata=metadata, tensor=tensor)
+        metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=plugin))
+        for step, tensor in tensors:
+            tag = "loss" if plugin == "scalars" else plugin
+            value = Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
             records.write(Event(step=step, summary=Summary(value=[value])).SerializeToString())
 
 
@@ -72,6 +103,16 @@ DAMAGE = {
     "a scalar twice": lambda run: write_scalars(run, "b", [(1, 0.25)]),
     "a scalar missing": lambda run: write_scalars(run, "a", [(0, 0.5)]),
     "a scalar of another value": lambda run: write_scalars(run, "a", [(0, 0.5), (1, 0.26)]),
+    "another image": lambda run: write_summary(run, "images", "images", b"an imagf"),
+    "a step twice": lambda run: shutil.copy(
+        run / "logs/steps/00001-2.jsonl", run / "logs/steps/00001-3.jsonl"
+    ),
+    "a step missing": lambda run: (run / "logs/steps/00001-1.jsonl").unlink(),
+    "another loss of a step": lambda run: edit(run / "logs/steps/00001-1.jsonl", "0.5", "0.6"),
+    "another batch": lambda run: edit(run / "logs/batches.jsonl", '"batch": 7', '"batch": 14'),
+    "no batches": lambda run: (run / "logs/batches.jsonl").unlink(),
+    "another prediction": lambda run: write_predictions(run, [(0, 0.5), (1, 0.76)]),
+    "no predictions": lambda run: (run / "predictions/00001.sqlite").unlink(),
 }
 
 

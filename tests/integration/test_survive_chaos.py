@@ -12,7 +12,7 @@ import pytest
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize(("model", "epochs"), [("digits", 25), ("hard", 12)])
+@pytest.mark.parametrize(("model", "epochs"), [("digits", 25), ("stack", 10)])
 def test_a_run_that_was_shot_at_leaves_what_an_undisturbed_one_leaves(model: str, epochs: int) -> None:
     command = [sys.executable, "-m", "tests.chaos", "--model", model, "--epochs", str(epochs)]
     ended = subprocess.run(
