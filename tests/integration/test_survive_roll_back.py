@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.real_run import STEPS_PER_EPOCH, RealRun
-from trainer.contract.messages import AttemptEnded, Ended, Started
+from trainer.contract.messages import AttemptEnded, Ended
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(2400)]
 
@@ -96,10 +96,12 @@ def killed_at(run: RealRun, moment: str, victim: int) -> None:
             time.sleep(0.001)
         os.kill(run.processes[victim].pid, signal.SIGKILL)
         return
+    run.wait_until_training(1)
+    before = run.training_pid(victim)
     run.wait_for(lambda: run.of(AttemptEnded))
     if moment == "while it goes back":
-        begun = len(run.of(Started, victim))
-        run.wait_for(lambda: len(run.of(Started, victim)) > begun or 2 in run.attempts)
+        # A worker's next process may be heard of before the leader's word that the attempt has ended.
+        run.wait_for(lambda: run.training_pid(victim) != before)
     else:
         run.wait_until_training(2)
     os.kill(run.training_pid(victim), signal.SIGKILL)
@@ -115,7 +117,11 @@ def test_killed_in_the_middle_it_ends_with_the_same_bits(
     with bad_run(tmp_path) as run:
         killed_at(run, moment, victim)
         run.wait_until_finished()
-    assert len(run.attempts) > 3
+    if moment == "as the record appears":
+        # The attempt was about to end anyway, so the kill need not cost another one.
+        assert (victim, -signal.SIGKILL) in run.exits
+    else:
+        assert len(run.attempts) > 3
     assert outcome(run) == undisturbed
 
 
