@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import tempfile
 import time
 import zipfile
@@ -21,12 +20,11 @@ from trainer.callbacks import (
     BatchSizeSchedule,
     BestModels,
     EarlyStopping,
-    StepStream,
     Stopping,
     Watchdog,
     callbacks_by_kind,
 )
-from trainer.callbacks.step_sinks import FileSink, FunctionSink, HttpSink, Sink
+from trainer.callbacks.open_streams import open_streams
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract import dry_run
@@ -41,7 +39,6 @@ from trainer.data import sample_rows
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
-from trainer.http_post import Address, AddressError
 from trainer.library_imports import LibraryImports
 from trainer.loop_state import LoopState
 from trainer.meter import StepMeter
@@ -93,6 +90,7 @@ def train(
         Ready(topology.worker, topology.replicas, model.count_params(), devices, gpus, revision or "")
     )
 
+    load = partial(user_code.load, folder=folder)
     custom = _custom_callbacks(spec.callbacks, folder)
     _refuse_double_swap(spec.callbacks, custom)
     predict = None
@@ -110,11 +108,16 @@ def train(
         run,
         custom,
         validation is not None,
-        load=lambda reference: user_code.load(reference, folder),
+        load=load,
         budgets=budgets,
         predict=predict,
         is_chief=topology.is_chief,
-        streams=_streams(spec.callbacks, run, folder, control, topology.worker),
+        streams=open_streams(
+            spec.callbacks.stream,
+            run,
+            load,
+            lambda lost: control.send(StreamLost(topology.worker, lost)),
+        ),
         rows=partial(_sampled, validation),
         experiment=_described(experiment),
     )
@@ -316,34 +319,6 @@ def _custom_callbacks(spec: CallbacksSpec, folder: Path) -> list[Any]:
                 )
             callbacks.append(callback)
     return callbacks
-
-
-def _streams(
-    spec: CallbacksSpec, run: RunDirectory, folder: Path, control: Control, worker: int
-) -> list[StepStream]:
-    """The streams of steps; one without an address is left out, as no run is to end for it."""
-    streams = []
-    for each in spec.stream:
-        sink: Sink
-        if each.to == "file":
-            sink = FileSink(run.steps)
-        elif each.to == "http":
-            try:
-                sink = HttpSink(Address(os.environ[each.url_variable]))
-            except KeyError:
-                _log.warning("records of steps are not sent: %s is not set", each.url_variable)
-                continue
-            except AddressError as error:
-                _log.warning("records of steps are not sent: %s holds %s", each.url_variable, error)
-                continue
-        else:
-            sink = FunctionSink(user_code.load(each.to, folder))
-        streams.append(
-            StepStream(
-                sink, each.every, each.buffer, lost=lambda lost: control.send(StreamLost(worker, lost))
-            )
-        )
-    return streams
 
 
 def _refuse_double_swap(spec: CallbacksSpec, custom: Sequence[Any]) -> None:
