@@ -5,7 +5,7 @@ import logging
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from trainer.callbacks import (
     callbacks_by_kind,
 )
 from trainer.callbacks.open_streams import open_streams
+from trainer.callbacks.predictions import Predict
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract import dry_run
@@ -95,9 +96,10 @@ def train(
     _refuse_double_swap(spec.callbacks, custom)
     predict = None
     if spec.callbacks.predictions is not None and validation is not None:
-        predict = loop.predictor(
+        batches = loop.predictor(
             model, validation, spec.training.global_batch_size, spec.training.validation_steps
         )
+        predict = partial(_told_of, batches, control.part_done)
     budgets = {
         "spent_before": assignment.earlier_seconds + time.monotonic() - entered,
         "gpus": gpus * topology.workers,
@@ -358,6 +360,13 @@ def _batch_size(callbacks: Sequence[Any], spec: TrainingSpec) -> int:
     """Rows of the global batch now."""
     changing = (each for each in callbacks if isinstance(each, BatchSizeSchedule | BatchSizeOnPlateau))
     return next((each.batch_size for each in changing if each.batch_size), spec.global_batch_size)
+
+
+def _told_of(predict: Predict, done: Callable[[], None]) -> Iterator[tuple[Any, Any]]:
+    """Predicts, and tells of each batch: all of them are one ticket, which would count as hung at last."""
+    for predicted in predict():
+        yield predicted
+        done()
 
 
 def _sampled(validation: Any, rows: int) -> tuple[Any, Any] | None:
