@@ -10,7 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks import command_line, exporter, fresh_processes, incident, machine, recovery, scale, stall
+from benchmarks import (
+    command_line,
+    exporter,
+    fresh_processes,
+    in_step,
+    incident,
+    machine,
+    recovery,
+    scale,
+    stall,
+)
 from benchmarks.comparison import Comparison
 from benchmarks.processes import run_group
 from benchmarks.report import Results, Section, duration, render
@@ -133,6 +143,24 @@ def _metrics(plan: Plan) -> Measured:
     return {"comparisons": [*found, scrape], "tables": [rows]}
 
 
+def _in_step(plan: Plan) -> Measured:
+    found = []
+    rows: list[tuple[str, ...]] = [("Monitor", "In the background, per epoch", "Share")]
+    for workload, label, each_step, rare in (
+        ("tiny", "tiny steps", 60, 60),
+        ("25m", "25M parameters", 12, 3),
+    ):
+        for name, monitor in in_step.MONITORS.items():
+            pairs = str(plan.choose(rare if monitor.is_rare else each_step))
+            (report,) = run_group("benchmarks.in_step", [workload, name, "--pairs", pairs, *_quick(plan)])
+            comparison = Comparison.load(report["comparison"])
+            found.append(replace(comparison, figure=f"{label}: {comparison.figure}"))
+            if report["background"]:
+                share = f"{report['background'] / comparison.their_median:.2%}"
+                rows.append((f"{label}: {monitor.figure}", duration(report["background"]), share))
+    return {"comparisons": found, "tables": [rows]}
+
+
 def _incident(plan: Plan) -> Measured:
     return incident.measure(plan.choose(5), plan.quick)
 
@@ -150,6 +178,7 @@ _BENCHMARKS: dict[str, tuple[str, Callable[[Plan], Measured]]] = {
     "command-line": ("The command line", _command_line),
     "callbacks-tiny": ("The callbacks' share of an epoch, tiny steps", partial(_callbacks, "tiny")),
     "callbacks-25m": ("The callbacks' share of an epoch, 25M parameters", partial(_callbacks, "25m")),
+    "in-step": ("Monitors of training steps", _in_step),
     "stall": ("The stall of training by one checkpoint", _stall),
     "recovery": ("Recovery from the kill of a training process", _recovery),
     "position": ("Finding a place in the data again", _position),

@@ -11,19 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import keras
 
-from benchmarks import sides
 from benchmarks.comparison import Comparison, alternating
+from benchmarks.every_other_epoch import Switch, SwitchedMeter, epochs
 from benchmarks.one_process import main
 from benchmarks.workloads import WORKLOADS
 from trainer import fit
 from trainer.contract.messages import AttemptStarted, BestSoFar, EpochFinished, Progress, Supervise, encode
 from trainer.contract.progress import Best
-from trainer.meter import Execution, Meter, NoMeter, StepMeter
+from trainer.meter import StepMeter
 from trainer.supervisor.outlook import Outlook
 from trainer.supervisor.status_server import StatusServer
 
@@ -37,66 +36,24 @@ _SCRAPES = 200
 
 
 def measure_steps(workload_name: str, pairs: int, quick: bool) -> list[Comparison]:
-    """Epochs of training steps with the meter on beside epochs with it off, in turn within one `fit`.
-
-    Two runs of the same process differ by more than a meter costs, by where their memory happens to lie.
-    """
+    """Epochs of training steps with the meter on beside epochs with it off, in turn within one `fit`."""
     full = WORKLOADS[workload_name]
     workload = full.shortened() if quick else replace(full, steps=_STEPS[workload_name])
+    switch = Switch()
     with _supervisor() as channel:
-        meter = _EveryOtherEpoch(StepMeter(lambda told: channel.sendall(encode(told)), 0))
-        starts = meter.clock.starts
+        meter = StepMeter(lambda told: channel.sendall(encode(told)), 0)
         train, _ = workload.rows()
         fit(
             workload.build(keras),
             *train,
             batch_size=workload.batch,
-            # The last epoch ends outside: it is there to end the one before.
-            epochs=workload.skipped + 2 * pairs + 1,
-            callbacks=[meter.clock, meter.switch],
+            epochs=epochs(workload, pairs),
+            callbacks=[switch],
             verbose=0,
             seed=7,
-            meter=meter,
+            meter=SwitchedMeter(switch, meter),
         )
-    seconds = [after - before for before, after in pairwise(starts)][workload.skipped :]
-    measured = [meter.is_on(epoch) for epoch in range(workload.skipped, len(starts))]
-    ours, theirs = (
-        tuple(each for each, is_on in zip(seconds, measured, strict=False) if is_on is wanted)
-        for wanted in (True, False)
-    )
-    figure = f"an epoch of {workload.steps} steps, metrics on"
-    return [Comparison(figure, ours, "metrics off", theirs, _STEP)]
-
-
-class _EveryOtherEpoch:
-    """A meter that measures the steps of one epoch in two, and swaps which of the two from pair to pair."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter, self._off = meter, NoMeter()
-        self._now: Meter = self._off
-        self.clock = sides.EpochClock()
-        self.switch = keras.callbacks.LambdaCallback(on_epoch_begin=self._begin)
-
-    @staticmethod
-    def is_on(epoch: int) -> bool:
-        """Whether an epoch is measured."""
-        return epoch % 4 in (0, 3)
-
-    def _begin(self, epoch: int, logs: Any) -> None:
-        del logs
-        self._now = self._meter if self.is_on(epoch) else self._off
-
-    def now(self) -> float:
-        """See `Meter`."""
-        return self._now.now()
-
-    def completed(self, execution: Execution, waits: float, value: Any) -> None:
-        """See `Meter`."""
-        self._now.completed(execution, waits, value)
-
-    def flush(self, *, last: bool = False) -> None:
-        """See `Meter`."""
-        self._now.flush(last=last)
+    return [switch.comparison(workload, "metrics on", "metrics off", _STEP)]
 
 
 def measure_scrapes() -> tuple[Comparison, list[tuple[str, ...]]]:

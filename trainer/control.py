@@ -80,6 +80,7 @@ class Control:
         self._last: tuple[float, Position | None] = (float("-inf"), None)
         self._at_first: Callable[[], Message] | None = None
         self._doing: Phase = Phase.BUILDING
+        self._part, self._part_told_at = 0, float("-inf")
         threading.Thread(target=self._listen, name="control", daemon=True).start()
 
     def begin(self, position: Position) -> Command:
@@ -97,6 +98,7 @@ class Control:
             else:
                 acting = None
             self._begun += 1
+            self._part = 0
             if self._last_ticket is not None:
                 self._last_ticket.began(position)
             changed, self._doing = self._doing is not position.phase, position.phase
@@ -135,6 +137,15 @@ class Control:
             message, self._at_first = self._at_first, None
             self.send(message())
 
+    def part_done(self) -> None:
+        """Reports that the ticket begun last goes on, unless that was told just now: it is no hang."""
+        self._part += 1
+        now = self._clock()
+        if now - self._part_told_at >= _INTERVAL_SECONDS:
+            self._part_told_at = now
+            # Where training goes on at such a ticket, nothing is known to be done yet.
+            self._report(self._last[1] or Position(0, Phase.BUILDING))
+
     def send(self, message: Message) -> None:
         """Sends a message; one that nobody is there to read is dropped: the process is about to be ended."""
         with self._sending:
@@ -155,7 +166,9 @@ class Control:
     def _report(self, position: Position) -> None:
         place = (position.epoch, position.phase.value, position.step)
         saving = self._acting is not None
-        self.send(Progress(self._worker, *place, begun=self._begun, doing=self._doing.value, saving=saving))
+        self.send(
+            Progress(self._worker, *place, self._begun, self._doing.value, saving=saving, part=self._part)
+        )
 
     def _listen(self) -> None:
         lines = LineBuffer()

@@ -6,14 +6,19 @@ from typing import Any, Self
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from trainer import user_code
 from trainer.callbacks import build_callbacks
+from trainer.callbacks.open_streams import open_streams
 from trainer.checkpoint.callback_states import callback_states, restore_callbacks
-from trainer.contract.callback_order import placed
+from trainer.contract.callback_order import PlacedCallback, placed
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import CallbacksSpec
 from trainer.distribution import Topology, any_worker, gather_objects
 from trainer.hooks import Hooks
+from trainer.loop import predictor
+from trainer.meter import LaggingSteps, NoMeter, watched
 from trainer.step import python_values
 
 Logs = Mapping[str, Any]
@@ -28,6 +33,9 @@ def callbacks_for(
     steps: int | None = None,
     optimizer: keras.optimizers.Optimizer | None = None,
     has_validation: bool = True,
+    validation_data: Any = None,
+    batch_size: int | None = None,
+    validation_steps: int | None = None,
 ) -> "StartedCallbacks":
     """The callbacks of a custom loop, after `on_train_begin`; on several workers, all of them call it.
 
@@ -36,19 +44,39 @@ def callbacks_for(
         callbacks: Keras callbacks, in the order in which they shall be called; or a mapping as `callbacks` of
             the experiment file, in the order of `perdure callbacks`. Left out: that mapping's defaults.
         directory: Where those of a mapping write, as in a run directory; without it, they are left out.
-            `predictions` and `stream` are left out in any case: they ask the loop of `fit`.
         epochs: How many the loop will train at most; for the callbacks' `params`.
         steps: Steps of an epoch, if known; for the same.
         optimizer: What the loop updates the model with, for callbacks that set the learning rate.
         has_validation: Whether `on_epoch_end` will be given `val_` metrics.
+        validation_data: What `predictions` of a mapping predicts, as in `fit`; the loop validates by itself.
+        batch_size: Rows that are predicted at once, over all workers, where the data are not in batches.
+        validation_steps: How many such batches; all of the data unless given.
 
     Raises:
-        ValueError: The mapping is wrong, or a callback cannot work with this model.
+        ValueError: The mapping is wrong, or asks for predictions of data that are not given; or a callback
+            cannot work with this model.
+        UserCodeError: A function that the mapping names is not there.
     """
     if not model.compiled and optimizer is not None:
         model.compile(optimizer=optimizer)
     if callbacks is None or isinstance(callbacks, Mapping):
-        callbacks = _from_mapping(callbacks or {}, directory, has_validation)
+        spec, run = _read(callbacks or {}, directory)
+        predict = None
+        if spec.predictions is not None:
+            if validation_data is None:
+                raise ValueError(
+                    "callbacks.predictions has nothing to predict: give callbacks_for the validation data "
+                    "as validation_data, or leave predictions out"
+                )
+            predict = predictor(model, validation_data, batch_size, validation_steps)
+        callbacks = build_callbacks(
+            spec,
+            run,
+            has_validation=has_validation,
+            predict=predict,
+            is_chief=Topology.of(model.distribute_strategy).is_chief,
+            streams=open_streams(spec.stream, run, user_code.load_installed),
+        )
     return StartedCallbacks(model, callbacks, {"verbose": 0, "epochs": epochs, "steps": steps})
 
 
@@ -73,6 +101,8 @@ class StartedCallbacks:
         self.history = keras.callbacks.History()
         self._callbacks = [*callbacks, self.history]
         self._hooks = Hooks(self._callbacks, model, params, topology.is_chief)
+        meter = watched(NoMeter(), self._callbacks, topology.is_chief)
+        self._steps = None if isinstance(meter, NoMeter) else LaggingSteps(meter)
         self._wants = {mode: self._hooks.has_batch_hooks(mode) for mode in ("train", "test")}
         model.history = self.history
         model.stop_training = False
@@ -96,18 +126,26 @@ class StartedCallbacks:
 
     def on_epoch_begin(self, epoch: int) -> None:
         """To be called before the first batch of an epoch, counted from 0."""
+        if self._steps is not None:
+            self._steps.epoch_began(epoch)
         self._hooks.call("on_epoch_begin", epoch, {})
 
     def on_train_batch_begin(self, batch: int) -> None:
         """To be called before a step, counted from 0 within its epoch."""
+        if self._steps is not None:
+            self._steps.step_began()
         self._hooks.batch("on_train_batch_begin", batch, {})
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """To be called after a step, with its metrics."""
+        if self._steps is not None:
+            values = {name: _now(value) for name, value in (logs or {}).items()}
+            self._steps.step_ended(batch, values.get("loss"), next(iter(values.values()), None))
         self._batch_end("train", batch, logs)
 
     def on_test_begin(self) -> None:
         """To be called before a validation."""
+        self._settle()
         self._hooks.call("on_test_begin", {})
 
     def on_test_batch_begin(self, batch: int) -> None:
@@ -124,11 +162,13 @@ class StartedCallbacks:
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """To be called at the end of an epoch with all metrics, `val_` before validation's; a collective."""
+        self._settle()
         self._hooks.call("on_epoch_end", epoch, self._global(logs))
         self._model.stop_training = any_worker(self._strategy, bool(self._model.stop_training))
 
     def on_train_end(self) -> None:
         """To be called at the end; what is pending is written then."""
+        self._settle()
         self._hooks.call("on_train_end", {})
 
     def inspect(self, mode: str, batch: int, **parts: Any) -> None:
@@ -143,12 +183,18 @@ class StartedCallbacks:
 
     def state(self) -> dict[str, Any]:
         """What the callbacks remember, for you to keep: JSON-able values, and arrays by name."""
+        # The callbacks have heard of all steps that the state is behind.
+        self._settle()
         states, arrays = callback_states(self._callbacks)
         return {"states": states, "arrays": arrays}
 
     def restore(self, state: Mapping[str, Any]) -> list[str]:
         """Goes on from what `state` returned; tells, for people, what could not be restored."""
         return restore_callbacks(self._callbacks, state["states"], state["arrays"], is_chief=self._is_chief)
+
+    def _settle(self) -> None:
+        if self._steps is not None:
+            self._steps.settle()
 
     def _batch_end(self, mode: str, batch: int, logs: Logs | None) -> None:
         if self._wants[mode]:
@@ -162,12 +208,24 @@ class StartedCallbacks:
         return {name: float(np.mean([each[name] for each in every])) for name in mine}
 
 
-def _from_mapping(given: Mapping[str, Any], directory: str | None, has_validation: bool) -> list[Any]:
+def _now(value: Any) -> Any:
+    """A value that later steps leave alone; of a variable, a copy, for which nothing waits."""
+    return tf.identity(value) if isinstance(value, tf.Variable | keras.Variable) else value
+
+
+def _read(given: Mapping[str, Any], directory: str | None) -> tuple[CallbacksSpec, RunDirectory]:
+    """What a mapping asks for, without what writes to a directory that is not given."""
     spec = CallbacksSpec.model_validate(dict(given))
     if directory is None:
-        writing = {each.position.kind.value for each in placed(spec) if each.position.files}
-        spec = spec.model_copy(update={key: _off(getattr(spec, key)) for key in writing})
-    return build_callbacks(spec, RunDirectory(directory or ""), has_validation=has_validation)
+        writing = {each.position.kind.value for each in placed(spec) if _writes(each)}
+        kept = {key: _off(getattr(spec, key)) for key in writing}
+        elsewhere = tuple(each for each in spec.stream if each.to != "file")
+        spec = spec.model_copy(update={**kept, "stream": elsewhere})
+    return spec, RunDirectory(directory or "")
+
+
+def _writes(callback: PlacedCallback) -> bool:
+    return bool(callback.files(validated=True))
 
 
 def _off(value: object) -> object:

@@ -16,7 +16,7 @@ from trainer.evaluation import Evaluation
 from trainer.gate import Gate, OpenGate
 from trainer.hooks import Hooks
 from trainer.keras_private import as_one_process, build_symbolically
-from trainer.meter import Meter, NoMeter, WatchedMeter
+from trainer.meter import Meter, NoMeter, watched
 from trainer.prediction import Predicted, Prediction
 from trainer.progress_bar import ProgressBar
 from trainer.step_watch import StepWatch
@@ -114,7 +114,7 @@ def fit(
             rows = validation_batch_size or batch_size
             validated = _open_validation(validation_data, strategy, rows, validation_steps)
             validation = Evaluation(model, validated, validation_steps, tickets)
-        measured = _watched(meter or NoMeter(), every_callback, Topology.of(strategy).is_chief)
+        measured = watched(meter or NoMeter(), every_callback, Topology.of(strategy).is_chief)
         training = Training(
             model, source, validation, validation_freq, steps_per_epoch, tickets, measured, watch
         )
@@ -251,16 +251,6 @@ def _require_way_back(watch: StepWatch, saves: object) -> None:
             "roll_back needs the checkpoints of a run, and fit by itself keeps none: train with "
             "`perdure run` or `perdure submit`, or choose warn, stop or skip"
         )
-
-
-def _watched(meter: Meter, callbacks: Sequence[Any], is_chief: bool) -> Meter:
-    """A meter that tells those callbacks which want to hear of steps."""
-    watchers = [
-        each
-        for each in callbacks
-        if hasattr(each, "steps_completed") and (is_chief or not getattr(each, "chief_only", False))
-    ]
-    return WatchedMeter(meter, watchers) if watchers else meter
 
 
 def _agreed_seed(strategy: Any, seed: int | None) -> int:

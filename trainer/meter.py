@@ -3,15 +3,19 @@
 import math
 import time
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from trainer.contract.metric_names import STEP_BUCKETS, WAIT_BUCKETS
-from trainer.contract.position import Position
+from trainer.contract.position import Phase, Position
 from trainer.contract.telemetry import Measured
 
 INTERVAL_SECONDS = 1.0
 """How often sums are told: much more often than anybody reads them, and too seldom to cost anything."""
+
+TOLD_AFTER = 8
+"""How many more steps of a loop of one's own end before one is waited for."""
 
 _LEAST_SECONDS = 0.5
 
@@ -21,7 +25,7 @@ class Execution(NamedTuple):
 
     Attributes:
         steps: How many.
-        examples: Rows of all of them, over all workers.
+        examples: Rows of all of them, over all workers; 0 where nobody counts them.
         began: When, by the meter's clock.
         waited: Seconds that their data had to be waited for.
         waits: Seconds that had been waited for data in all until then.
@@ -135,6 +139,73 @@ class WatchedMeter:
     def flush(self, *, last: bool = False) -> None:
         """See `Meter`."""
         self._meter.flush(last=last)
+
+
+def watched(meter: Meter, callbacks: Sequence[Any], is_chief: bool) -> Meter:
+    """A meter that tells those callbacks, too, which want to hear of steps."""
+    watchers = [
+        each
+        for each in callbacks
+        if hasattr(each, "steps_completed") and (is_chief or not getattr(each, "chief_only", False))
+    ]
+    return WatchedMeter(meter, watchers) if watchers else meter
+
+
+class LaggingSteps:
+    """Tells a meter of steps whose loop calls hooks alone, without waiting for those just handed over.
+
+    A step is told once `TOLD_AFTER` more have ended, for which the device has long done it, or at `settle`.
+
+    Args:
+        meter: What is told.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._pending: deque[tuple[Execution, Any, Any]] = deque()
+        self._waits = 0.0
+        self.epoch_began(0)
+
+    def epoch_began(self, epoch: int) -> None:
+        """The steps from now on are of this epoch, counted from 0."""
+        self._epoch = epoch
+        self._ended = self._began = self._meter.now()
+
+    def step_began(self) -> None:
+        """A step begins; since the one before, the loop has waited for its data."""
+        self._began = self._meter.now()
+
+    def step_ended(self, step: int, loss: Any, other: Any = None) -> None:
+        """A step has been handed to the device, or is done; nothing of the device is read now.
+
+        Args:
+            step: Its number in the epoch, from 0.
+            loss: Its loss, if it has one.
+            other: What else the step computed, to know without a loss when it is done.
+        """
+        waited = max(0.0, self._began - self._ended)
+        position = Position(self._epoch, Phase.TRAINING, step)
+        execution = Execution(1, 0, self._began, waited, self._waits + waited, position)
+        self._waits += waited
+        self._ended = self._meter.now()
+        self._pending.append((execution, loss, other))
+        if len(self._pending) > TOLD_AFTER:
+            self._tell()
+
+    def settle(self) -> None:
+        """Tells of all."""
+        while self._pending:
+            self._tell()
+
+    def _tell(self) -> None:
+        execution, loss, other = self._pending.popleft()
+        # Reading waits for the device, before the meter looks at its clock.
+        value = _read(other if loss is None else loss)
+        self._meter.completed(execution, self._waits, None if loss is None else value)
+
+
+def _read(value: Any) -> Any:
+    return value.numpy() if hasattr(value, "numpy") else value
 
 
 _Completed = tuple[float, Execution, float, Any]

@@ -2,11 +2,10 @@
 
 import json
 import logging
-import os
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ from trainer.callbacks import (
     BatchSizeSchedule,
     BestModels,
     EarlyStopping,
-    StepStream,
     Stopping,
     Watchdog,
     callbacks_by_kind,
 )
-from trainer.callbacks.step_sinks import FileSink, FunctionSink, HttpSink, Sink
+from trainer.callbacks.open_streams import open_streams
+from trainer.callbacks.predictions import Predict
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract import dry_run
@@ -41,7 +40,6 @@ from trainer.data import sample_rows
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.failure import SetupError
-from trainer.http_post import Address, AddressError
 from trainer.library_imports import LibraryImports
 from trainer.loop_state import LoopState
 from trainer.meter import StepMeter
@@ -93,13 +91,15 @@ def train(
         Ready(topology.worker, topology.replicas, model.count_params(), devices, gpus, revision or "")
     )
 
+    load = partial(user_code.load, folder=folder)
     custom = _custom_callbacks(spec.callbacks, folder)
     _refuse_double_swap(spec.callbacks, custom)
     predict = None
     if spec.callbacks.predictions is not None and validation is not None:
-        predict = loop.predictor(
+        batches = loop.predictor(
             model, validation, spec.training.global_batch_size, spec.training.validation_steps
         )
+        predict = partial(_told_of, batches, control.part_done)
     budgets = {
         "spent_before": assignment.earlier_seconds + time.monotonic() - entered,
         "gpus": gpus * topology.workers,
@@ -110,11 +110,16 @@ def train(
         run,
         custom,
         validation is not None,
-        load=lambda reference: user_code.load(reference, folder),
+        load=load,
         budgets=budgets,
         predict=predict,
         is_chief=topology.is_chief,
-        streams=_streams(spec.callbacks, run, folder, control, topology.worker),
+        streams=open_streams(
+            spec.callbacks.stream,
+            run,
+            load,
+            lambda lost: control.send(StreamLost(topology.worker, lost)),
+        ),
         rows=partial(_sampled, validation),
         experiment=_described(experiment),
     )
@@ -318,34 +323,6 @@ def _custom_callbacks(spec: CallbacksSpec, folder: Path) -> list[Any]:
     return callbacks
 
 
-def _streams(
-    spec: CallbacksSpec, run: RunDirectory, folder: Path, control: Control, worker: int
-) -> list[StepStream]:
-    """The streams of steps; one without an address is left out, as no run is to end for it."""
-    streams = []
-    for each in spec.stream:
-        sink: Sink
-        if each.to == "file":
-            sink = FileSink(run.steps)
-        elif each.to == "http":
-            try:
-                sink = HttpSink(Address(os.environ[each.url_variable]))
-            except KeyError:
-                _log.warning("records of steps are not sent: %s is not set", each.url_variable)
-                continue
-            except AddressError as error:
-                _log.warning("records of steps are not sent: %s holds %s", each.url_variable, error)
-                continue
-        else:
-            sink = FunctionSink(user_code.load(each.to, folder))
-        streams.append(
-            StepStream(
-                sink, each.every, each.buffer, lost=lambda lost: control.send(StreamLost(worker, lost))
-            )
-        )
-    return streams
-
-
 def _refuse_double_swap(spec: CallbacksSpec, custom: Sequence[Any]) -> None:
     """Refuses what would store the weights where averages were asked for, in silence."""
     swapping = [c for c in custom if isinstance(c, keras.callbacks.SwapEMAWeights) and c.swap_on_epoch]
@@ -383,6 +360,13 @@ def _batch_size(callbacks: Sequence[Any], spec: TrainingSpec) -> int:
     """Rows of the global batch now."""
     changing = (each for each in callbacks if isinstance(each, BatchSizeSchedule | BatchSizeOnPlateau))
     return next((each.batch_size for each in changing if each.batch_size), spec.global_batch_size)
+
+
+def _told_of(predict: Predict, done: Callable[[], None]) -> Iterator[tuple[Any, Any]]:
+    """Predicts, and tells of each batch: all of them are one ticket, which would count as hung at last."""
+    for predicted in predict():
+        yield predicted
+        done()
 
 
 def _sampled(validation: Any, rows: int) -> tuple[Any, Any] | None:

@@ -85,12 +85,12 @@ _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 ABOUT: dict[Code, About] = {
     Code.MONITOR_MISSING: About(
         _ERROR,
-        "a callback whose monitor no epoch gives never decides: no early stop, no reduction, no best model",
+        "what waits for a metric that no epoch gives never acts: no stop, no best model, no message",
         "name a metric that the model is compiled with, val_ before it for its value on validation data",
     ),
     Code.MONITOR_WITHOUT_VALIDATION: About(
         _ERROR,
-        "without validation no epoch gives a val_ metric, and the callback never decides",
+        "without validation no epoch gives a val_ metric, and what waits for it never acts",
         "return validation data from the data function, validate more often, or watch a training metric",
     ),
     Code.MONITOR_OF_TRAINING: About(

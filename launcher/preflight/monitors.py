@@ -1,16 +1,18 @@
 """Checks of what callbacks watch: does an epoch give it, is it the right one, in the right direction."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from launcher.metric_direction import usual_direction
 from launcher.preflight.code import Code
 from launcher.preflight.finding import Finding, of_experiment
 from launcher.preflight.model_code import compiled_metrics, gives_no_validation
-from launcher.preflight.subject import Subject, watched
+from launcher.preflight.subject import Subject, told_by, watched
+from trainer.contract.training import CallbacksSpec
 
 
 def monitor_missing(subject: Subject) -> Iterator[Finding]:
-    """Finds monitors that no metric of the compiled model gives, where all of those can be read."""
+    """Finds monitors that neither the compiled model nor a callback gives, where all metrics can be read."""
     if subject.spec.callbacks.custom:
         return  # They may add metrics of their own to an epoch's.
     metrics = compiled_metrics(subject.plan.code, subject.spec.training.model)
@@ -18,10 +20,21 @@ def monitor_missing(subject: Subject) -> Iterator[Finding]:
         return
     known = ", ".join(dict.fromkeys(["loss", *metrics.names]))
     compiled = f"{subject.spec.training.model} compiles the model with {known}"
-    for each in watched(subject.spec.callbacks):
-        if not metrics.may_give(each.monitor):
+    added = tuple(_added(subject.spec.callbacks))
+    for each in chain(watched(subject.spec.callbacks), told_by(subject)):
+        if not metrics.may_give(each.monitor) and not each.monitor.startswith(added):
             what = f"no metric gives {each.monitor}: {compiled}"
             yield of_experiment(subject.source, Code.MONITOR_MISSING, each.key, what)
+
+
+def _added(callbacks: CallbacksSpec) -> Iterator[str]:
+    """How the names begin of what callbacks add to an epoch's metrics."""
+    if callbacks.watchdog is not None:
+        yield "watchdog_"
+    if callbacks.gradient_monitor is not None:
+        yield from ("gradient_norm", "update_ratio", "dead_units")
+    if callbacks.batch_size_changes is not None:
+        yield "batch_size"
 
 
 def monitor_without_validation(subject: Subject) -> Iterator[Finding]:
@@ -29,7 +42,7 @@ def monitor_without_validation(subject: Subject) -> Iterator[Finding]:
     why = _never_validates(subject)
     if why is None or subject.spec.callbacks.custom:
         return
-    for each in watched(subject.spec.callbacks):
+    for each in chain(watched(subject.spec.callbacks), told_by(subject)):
         # Where the data function gives none, a monitor that is left out becomes `loss`.
         if each.monitor.startswith("val_") and each.is_given:
             what = f"no epoch gives {each.monitor}: {why}"

@@ -112,3 +112,14 @@ def conditions(spec: CallbacksSpec) -> Iterator[tuple[KeyPath, Condition]]:
     for name, texts in (("any", stopping.any_conditions), ("all", stopping.all_conditions)):
         for index, text in enumerate(texts):
             yield (*_CALLBACKS, "stopping", name, index), parse(text)
+
+
+def told_by(subject: Subject) -> Iterator[Watched]:
+    """Every metric that a notification waits for."""
+    for index, each in enumerate(subject.spec.notifications):
+        for number, text in enumerate(each.when):
+            key: KeyPath = ("spec", "notifications", index, "when")
+            # A single condition stands there without a list.
+            place = (*key, number) if subject.says((*key, number)) else key
+            for single in singles(parse(text)):
+                yield Watched(single.metric, "auto", place, place, is_threshold=True)

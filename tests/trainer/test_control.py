@@ -2,6 +2,7 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -30,10 +31,10 @@ PLACE = Position(0, Phase.TRAINING)
 class Side:
     """The supervisor's end of a control's socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(10)
-        self.control = Control(theirs, 0, 1, time.monotonic)
+        self.control = Control(theirs, 0, 1, clock)
         self.lines = LineBuffer()
         self.heard: list = []
 
@@ -143,6 +144,30 @@ def test_the_time_of_a_save_that_is_waited_for_is_told_as_such() -> None:
     assert side.hear(Progress).saving
     side.control.saved(1)
     assert not side.hear(Progress).saving
+
+
+def test_parts_of_a_ticket_are_told_a_few_times_a_second_until_the_next_begins() -> None:
+    now = [100.0]
+    side = Side(lambda: now[0])
+    end, after = Position(3, Phase.EPOCH_END), Position(4, Phase.TRAINING)
+    side.control.begin(end)
+    for _ in range(8):
+        now[0] += 0.125
+        side.control.part_done()
+    # Where training has gone on at this ticket, nothing is done yet.
+    assert [side.hear(Progress) for _ in range(4)] == [
+        Progress(0, 0, "building", 0, 1, "epoch_end", part=part) for part in (1, 3, 5, 7)
+    ]
+    side.control.completed(end)
+    side.control.begin(after)
+    now[0] += 1
+    side.control.part_done()
+    told = [side.hear(Progress) for _ in range(3)]
+    assert [(each.phase, each.doing, each.part) for each in told] == [
+        ("epoch_end", "epoch_end", 8),
+        ("epoch_end", "training", 0),
+        ("epoch_end", "training", 1),
+    ]
 
 
 @pytest.mark.parametrize("phase", [Phase.TRAINING, Phase.TRAIN_END])

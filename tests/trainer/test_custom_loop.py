@@ -1,7 +1,9 @@
 """Callbacks in a loop of one's own decide and write as they do in `fit`."""
 
+import contextlib
 import csv
 import json
+import sqlite3
 from pathlib import Path
 
 import keras
@@ -11,6 +13,7 @@ import tensorflow as tf
 
 from trainer import callbacks_for, fit
 from trainer.callbacks import BatchInspection, CSVLog, EarlyStopping, ReduceLROnPlateau
+from trainer.meter import TOLD_AFTER
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(48, 3)).astype("float32")
@@ -133,6 +136,133 @@ def test_it_goes_on_from_its_state(tmp_path):
         return rows(folder / "training.csv"), callbacks.history.epoch
 
     assert trained(tmp_path / "whole", False) == trained(tmp_path / "cut", True)
+
+
+def predicted(folder, epoch):
+    with contextlib.closing(sqlite3.connect(folder / "predictions" / f"{epoch:05d}.sqlite")) as table:
+        return list(table.execute("SELECT row, prediction, target FROM predictions ORDER BY row"))
+
+
+def test_the_validation_data_are_predicted(tmp_path):
+    model, optimizer = network(), keras.optimizers.SGD(0.1)
+    spec = {"predictions": {"freq": 2}, "early_stopping": False}
+    started = callbacks_for(
+        model, spec, directory=str(tmp_path), optimizer=optimizer, validation_data=VALIDATION, batch_size=6
+    )
+    with started as callbacks:
+        drive(model, optimizer, callbacks, epochs=4)
+        last = model(VALIDATION[0], training=False).numpy()
+    assert [file.name for file in sorted((tmp_path / "predictions").iterdir())] == [
+        "00002.sqlite",
+        "00004.sqlite",
+    ]
+    rows, outputs, targets = zip(*predicted(tmp_path, 4), strict=True)
+    assert list(rows) == list(range(16))
+    np.testing.assert_allclose(outputs, last[:, 0], rtol=1e-5)
+    assert list(targets) == [float(y) for y in VALIDATION[1][:, 0]]
+    assert predicted(tmp_path, 2) != predicted(tmp_path, 4), "each with the weights of its epoch"
+
+
+def test_a_model_that_is_not_compiled_can_be_asked_for_predictions(tmp_path):
+    model = network()
+    spec = {"predictions": True, "reduce_lr_on_plateau": False, "csv_log": False, "tensorboard": False}
+    with callbacks_for(model, spec, directory=str(tmp_path), validation_data=VALIDATION) as callbacks:
+        callbacks.on_epoch_begin(0)
+        callbacks.on_epoch_end(0, {"val_loss": 1.0})
+    assert len(predicted(tmp_path, 1)) == 16
+
+
+def test_predictions_of_nothing_are_refused(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"callbacks\.predictions has nothing to predict: give .* validation_data"
+    ):
+        callbacks_for(network(), {"predictions": True}, directory=str(tmp_path))
+
+
+class Told(keras.callbacks.Callback):
+    """Hears of steps as `fit` tells of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def steps_completed(self, execution, seconds, value):
+        self.steps.append((execution.position.epoch, execution.position.step, value))
+
+
+def test_steps_are_told_once_the_device_has_long_done_them():
+    read = []
+
+    class OnDevice:
+        def __init__(self, number):
+            self.number = number
+
+        def numpy(self):
+            read.append(self.number)
+            return np.float32(self.number)
+
+    told = Told()
+    callbacks = callbacks_for(network(), [told])
+    callbacks.on_epoch_begin(3)
+    for batch in range(TOLD_AFTER + 2):
+        assert len(read) == max(0, batch - TOLD_AFTER)
+        callbacks.on_train_batch_begin(batch)
+        callbacks.on_train_batch_end(batch, {"loss": OnDevice(batch)})
+    assert told.steps == [(3, 0, 0.0), (3, 1, 1.0)]
+    callbacks.on_epoch_end(3, {})
+    assert told.steps == [(3, step, float(step)) for step in range(TOLD_AFTER + 2)]
+
+
+def test_a_loss_is_that_of_its_step_though_a_variable_keeps_it():
+    told, kept = Told(), tf.Variable(0.0)
+    callbacks = callbacks_for(network(), [told])
+    callbacks.on_epoch_begin(0)
+    for batch in range(3):
+        kept.assign(float(batch))
+        callbacks.on_train_batch_end(batch, {"loss": kept})
+    callbacks.on_train_batch_end(3, {"accuracy": tf.constant(0.5)})
+    callbacks.on_train_end()
+    assert told.steps == [(0, 0, 0.0), (0, 1, 1.0), (0, 2, 2.0), (0, 3, None)]
+
+
+RECORDS = []
+
+
+def collect(records):
+    RECORDS.extend(records)
+
+
+def test_records_of_steps_go_to_a_function_without_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    RECORDS.clear()
+    model, optimizer = network(), keras.optimizers.SGD(0.1)
+    spec = {"stream": [{"to": "file"}, {"to": f"{__name__}:collect"}]}
+    with callbacks_for(model, spec, optimizer=optimizer) as callbacks:
+        drive(model, optimizer, callbacks, epochs=2)
+    assert list(tmp_path.iterdir()) == []
+    assert [(r["epoch"], r["step"]) for r in RECORDS] == [(e, s) for e in (1, 2) for s in (1, 2, 3, 4)]
+    for epoch, mean in enumerate(callbacks.history.history["loss"], 1):
+        of_epoch = [record["loss"] for record in RECORDS if record["epoch"] == epoch]
+        assert np.mean(of_epoch) == pytest.approx(mean, rel=1e-5)
+    assert all(record["seconds"] > 0 and record["wait_seconds"] >= 0 for record in RECORDS)
+    assert not any("examples" in record for record in RECORDS), "nobody has counted them"
+
+
+def test_each_step_is_in_the_files_once_where_the_loop_goes_on(tmp_path):
+    spec = {"stream": [{"to": "file"}]}
+    model, optimizer = network(), keras.optimizers.SGD(0.1)
+    killed = callbacks_for(model, spec, directory=str(tmp_path), optimizer=optimizer)
+    drive(model, optimizer, killed, epochs=1)
+    kept = killed.state()
+    drive(model, optimizer, killed, epochs=2, start=1)
+    killed.on_train_end()
+    with callbacks_for(model, spec, directory=str(tmp_path), optimizer=optimizer) as callbacks:
+        assert callbacks.restore(kept) == []
+        drive(model, optimizer, callbacks, epochs=3, start=1)
+    files = sorted((tmp_path / "logs" / "steps").iterdir())
+    records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    expected = [(epoch, step) for epoch in (1, 2, 3) for step in (1, 2, 3, 4)]
+    assert [(record["epoch"], record["step"]) for record in records] == expected
 
 
 def test_an_exception_of_the_loop_ends_no_training(tmp_path):

@@ -36,3 +36,11 @@ def test_the_text_of_an_experiment_has_nothing_of_the_pods_environment() -> None
     shown = json.loads(text.split("```json\n")[1].removesuffix("```"))
     assert set(shown) == {"workers", "training", "callbacks"}
     assert "hush" not in text
+
+
+def test_each_batch_that_is_predicted_is_told_once_it_is_used() -> None:
+    seen: list[object] = []
+    predict = training_run._told_of(lambda: iter([("a", 1), ("b", 2)]), lambda: seen.append("told"))
+    for predicted in predict:
+        seen += [predicted]
+    assert seen == [("a", 1), "told", ("b", 2), "told"]

@@ -105,6 +105,8 @@ class StepStream(StatefulCallback):
         wait = execution.waited / execution.steps
         last = at.step + execution.steps - 1
         more = {"steps": execution.steps, "examples": execution.examples, "wait_seconds": wait}
+        if not execution.examples:
+            del more["examples"]
         self._add(at.epoch, last, execution.steps, seconds, value, more)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:

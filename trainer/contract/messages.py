@@ -230,6 +230,7 @@ class Progress:
         begun: Tickets begun in this attempt.
         doing: Phase of the ticket begun last; empty where unknown.
         saving: Whether the state is being saved before that ticket, and waited for.
+        part: Parts of that ticket that are done, where it is a long one that tells of them.
     """
 
     worker: int
@@ -239,6 +240,7 @@ class Progress:
     begun: int = 0
     doing: str = ""
     saving: bool = False
+    part: int = 0
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ class Course:
         if member.progress is not None:
             self._patience.progressed(member.doing, now - member.progress_at)
         member.progress, member.progress_at = progress, now
+        if progress.phase == Phase.BUILDING:
+            return  # A sign of life, before anything is done.
         place = order_of(Position(progress.epoch, Phase(progress.phase), progress.step))
         self._first = place if self._first is None else self._first
         self._last = place if self._last is None else max(self._last, place)

@@ -34,6 +34,7 @@ SPOT_BY_AFFINITY = f"""{END}    affinity: {{nodeAffinity: {{requiredDuringSchedu
   restart:
     notice: 10m
 """
+TELLS = f"{END}  notifications:\n    - {{to: slack, when: "
 WAITS = "      patience: 8\n"
 STOPPING = f"{WAITS}    stopping:\n      any:\n        - val_loss > 9\n        - "
 LARGE = Measured("earlier", 20 * 1024**3)
@@ -96,6 +97,19 @@ TRAPS = {
     "a condition on what no metric gives": Trap(
         Code.MONITOR_MISSING, WAITS, f"{STOPPING}val_f1 > 0.9\n", "val_f1",
         "no metric gives val_f1",
+    ),
+    "a message about what no metric gives": Trap(
+        Code.MONITOR_MISSING, END, f"{TELLS}val_f1 > 0.9}}\n", "val_f1",
+        "no metric gives val_f1: model.py:build compiles",
+    ),
+    "one of several messages": Trap(
+        Code.MONITOR_MISSING, END,
+        f"{TELLS}[val_accuracy > 0.9,\n        loss < 1 and watchdog_alerts > 3]}}\n", "watchdog_alerts",
+        "no metric gives watchdog_alerts",
+    ),
+    "a message about a validation that never comes": Trap(
+        Code.MONITOR_WITHOUT_VALIDATION, END, f"{TELLS}val_accuracy > 0.9}}\n", "when: val_accuracy",
+        "no epoch gives val_accuracy", {"data": DATA.replace("rows, rows", "rows, None")},
     ),
     "a condition on the training data": Trap(
         Code.MONITOR_OF_TRAINING, WAITS, f"{STOPPING}accuracy plateaus 9\n",
@@ -275,6 +289,16 @@ def test_a_metric_of_custom_callbacks_may_be_of_whatever_data(tmp_path: Path) ->
     loss = experiment.replace("val_accuracy", "loss")
     (found,) = check_experiment(subject(tmp_path, loss, files=files))
     assert found.code is Code.MONITOR_OF_TRAINING
+
+
+def test_metrics_that_callbacks_add_can_be_waited_for(tmp_path: Path) -> None:
+    conditions = "[watchdog_alerts > 3, gradient_norm > 9, learning_rate < 0.001, batch_size > 60]"
+    experiment = changed(END, f"{TELLS}{conditions}}}\n").replace(
+        WAITS,
+        f"{STOPPING}gradient_norm_max > 1000\n    watchdog: true\n    gradient_monitor: true\n"
+        "    batch_size_changes: {schedule: [{epoch: 9, size: 120}]}\n",
+    )
+    assert Code.MONITOR_MISSING not in [each.code for each in check_experiment(subject(tmp_path, experiment))]
 
 
 def test_a_folder_of_the_one_node_of_all_pods_is_no_trap(tmp_path: Path) -> None:

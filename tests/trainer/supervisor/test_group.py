@@ -399,6 +399,40 @@ def test_long_saves_are_learned_from() -> None:
     assert scene.group.stage is not Stage.RUNNING
 
 
+def test_what_tells_of_its_parts_is_no_hang_however_long_it_takes() -> None:
+    scene = Scene(2)
+    scene.join(0, 1)
+
+    def tell(part: int) -> None:
+        for worker in (0, 1):
+            told = Progress(worker, 2, "validating", 9, 40, "epoch_end", part=part)
+            scene.say(worker, link.MemberProgress(scene.group.attempt, told))
+
+    for part in range(1, 8):
+        tell(part)
+        scene.tick(500)
+        assert scene.group.stage is Stage.RUNNING
+    for _ in range(9):
+        scene.tick(500)
+    assert scene.group.stage is Stage.RUNNING, "ten times its longest pause"
+    scene.tick(600)
+    assert scene.group.stage is not Stage.RUNNING
+
+
+def test_signs_of_life_before_anything_is_done_are_no_place() -> None:
+    scene = Scene(1)
+    scene.join(0)
+    for part in (1, 2):
+        told = Progress(0, 0, "building", 0, 1, "epoch_end", part=part)
+        scene.say(0, link.MemberProgress(scene.group.attempt, told))
+        scene.tick(800)
+        assert scene.group.stage is Stage.RUNNING
+    scene.say(0, link.Exited(scene.group.attempt, 1, None))
+    scene.tick(5)
+    (ended,) = scene.of(events.RecordEnd)
+    assert (ended.record.first, ended.record.last) == (None, None)
+
+
 def overdue(records: tuple[AttemptRecord, ...] = (), seconds: float = 10.0) -> Scene:
     """A running group of two, `seconds` after its attempt began, whose deadline is 10 s of running."""
     scene = Scene(2, records=records, deadline=10.0)

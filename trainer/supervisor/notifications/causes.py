@@ -43,6 +43,7 @@ class Causes:
         self._conditions = [(text, parse(text)) for text in spec.when]
         self._stall_after = spec.stall_after
         self._progressed_at = tick
+        self._told: tuple[Position, int] | None = None
         self._place: Position | None = None
         self._furthest: tuple[int, int, int] | None = None
         self._attempt = 0
@@ -134,11 +135,13 @@ class Causes:
                 self._attempt = max(self._attempt, message.attempt)
             case Ended():
                 self._ended = True
-            case Progress() if message.phase != Phase.BUILDING:
+            case Progress() if message.phase != Phase.BUILDING or message.part:
                 place = Position(message.epoch, Phase(message.phase), message.step)
                 # What is told twice, as before a save, is no progress.
-                if place != self._place:
-                    self._place, self._progressed_at = place, tick
+                if (place, message.part) != self._told:
+                    self._told, self._progressed_at = (place, message.part), tick
+                if place.phase is not Phase.BUILDING and place != self._place:
+                    self._place = place
                     self._furthest = max(self._furthest or order_of(place), order_of(place))
             case _:
                 pass

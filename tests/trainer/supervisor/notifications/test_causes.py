@@ -129,6 +129,19 @@ def test_a_stall_is_told_by_where_the_run_had_come_to() -> None:
     assert scene.keys(silence(scene, 5.0)) == ["stalled-4-1-2"]
 
 
+def test_parts_of_a_long_ticket_are_progress() -> None:
+    scene = Scene(on=["stall"], stall_after=100)
+    scene.told(AttemptStarted(1), step(1))
+    for part in (1, 2, 3):
+        assert scene.keys(silence(scene, 98.0), Progress(0, 4, "training", 1, part=part)) == []
+    assert scene.keys(silence(scene, 200.0)) == ["stalled-4-1-1"]
+    # Where a run goes on at such a ticket nothing is done yet.
+    scene = Scene(on=["stall"], stall_after=100)
+    for part in (1, 2, 3):
+        assert scene.keys(silence(scene, 98.0), Progress(0, 0, "building", 0, part=part)) == []
+    assert scene.keys(silence(scene, 200.0)) == ["stalled-start"]
+
+
 def test_a_stall_keeps_its_name_under_the_next_leaders_however_often_they_try() -> None:
     keys = set()
     for attempt in (3, 4, 5):
