@@ -121,7 +121,7 @@ kind-up: ## Starts a cluster of two nodes with kind, unless it is there, and bri
 kind-down: ## Deletes that cluster
 	kind delete cluster --name perdure
 
-chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard, hard16, stack) and compares (SEED, WORKERS, FROZEN)
+chaos: $(READY) ## Kills KILLS processes of runs of MODEL (digits, hard, hard16, roll_back, stack) and compares (SEED, WORKERS, FROZEN)
 	@$(BIN)/python -m tests.chaos --kills "$(KILLS)" --seed "$(SEED)" --model "$(MODEL)" \
 		$(if $(WORKERS),--workers "$(WORKERS)") $(if $(FROZEN),--frozen "$(FROZEN)") $(ARGS)
 

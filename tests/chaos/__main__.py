@@ -40,6 +40,13 @@ MODELS: dict[str, tuple[Path, tuple[str, ...]]] = {
     "digits": (ROOT / "experiments" / "digits", ()),
     "hard": (HARD, ()),
     "hard16": (HARD, ("training.parameters.policy=mixed_float16",)),
+    "roll_back": (
+        HARD,
+        (
+            "training.parameters.bad_row=41",
+            "callbacks.watchdog={non_finite: roll_back, rate_factor: 0.9, max_roll_backs: 100}",
+        ),
+    ),
     "stack": (HARD, settings_of(EXPERIMENTS / "whole_stack.yaml")),
 }
 """Folder and settings of each."""

@@ -27,6 +27,7 @@ def differences(expected: str, found: str) -> list[str]:
     told += _different("TensorBoard", _tensorboard(one), _tensorboard(two))
     told += _different("predictions", _predictions(one), _predictions(two))
     told += _different("steps", _lines(Path(one.steps)), _lines(Path(two.steps)))
+    told += _different("roll backs", _roll_backs(one), _roll_backs(two))
     told += _different("batches.jsonl", _lines(Path(one.batches)), _lines(Path(two.batches)))
     return told
 
@@ -107,6 +108,10 @@ def _predictions(run: RunDirectory) -> dict[str, list[tuple[Any, ...]]]:
         with closing(sqlite3.connect(path)) as database:
             found[path.name] = database.execute("SELECT * FROM predictions ORDER BY row").fetchall()
     return found
+
+
+def _roll_backs(run: RunDirectory) -> dict[str, Any]:
+    return {path.name: json.loads(path.read_text()) for path in Path(run.roll_backs).glob("*.json")}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

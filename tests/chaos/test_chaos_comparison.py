@@ -40,6 +40,8 @@ def write_run(folder: Path) -> str:
         (folder / "logs" / "steps" / f"00001-{step}.jsonl").write_text(json.dumps(record) + "\n")
     batches = [json.dumps({"batch": batch, "inspection_seconds": time.time()}) for batch in (0, 7)]
     (folder / "logs" / "batches.jsonl").write_text("\n".join(batches) + "\n")
+    (folder / "rollbacks").mkdir()
+    (folder / "rollbacks/1.json").write_text(json.dumps({"step": 17}))
     (folder / "predictions").mkdir()
     write_predictions(folder, [(0, 0.5), (1, 0.75)])
     return str(folder)
@@ -111,6 +113,8 @@ DAMAGE = {
     "another loss of a step": lambda run: edit(run / "logs/steps/00001-1.jsonl", "0.5", "0.6"),
     "another batch": lambda run: edit(run / "logs/batches.jsonl", '"batch": 7', '"batch": 14'),
     "no batches": lambda run: (run / "logs/batches.jsonl").unlink(),
+    "another roll back": lambda run: edit(run / "rollbacks/1.json", "17", "18"),
+    "one roll back more": lambda run: (run / "rollbacks/2.json").write_text("{}"),
     "another prediction": lambda run: write_predictions(run, [(0, 0.5), (1, 0.76)]),
     "no predictions": lambda run: (run / "predictions/00001.sqlite").unlink(),
 }
