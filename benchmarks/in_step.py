@@ -83,11 +83,11 @@ class _Writer(BackgroundWriter):
 
     def __init__(self, run: _Run) -> None:
         super().__init__()
-        self._run = run
+        self._of = run
 
     def submit(self, key: str, write: Callable[[], None], *, paced: bool = False) -> None:
         """See `BackgroundWriter`."""
-        super().submit(key, self._run.counted(write), paced=paced)
+        super().submit(key, self._of.counted(write), paced=paced)
 
 
 class _Sink(FileSink):
