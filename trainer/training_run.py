@@ -33,7 +33,7 @@ from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Committed, Imported, Ready
 from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
-from trainer.contract.telemetry import CommitFailed, SaveBlocked, StreamLost
+from trainer.contract.telemetry import CommitFailed, SaveBlocked, StepsAlarmed, StreamLost
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
 from trainer.data import sample_rows
@@ -122,13 +122,18 @@ def train(
         ),
         rows=partial(_sampled, validation),
         experiment=_described(experiment),
+        best_failed=control.send,
     )
     callbacks = [callback for _, callback in by_kind]
     watch = CallbackWatch(by_kind) if assignment.dry else None
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)
     reporter = EpochReporter(
-        control.send, lambda: _batch_size(callbacks, spec.training), rows, lambda: _first_best(callbacks)
+        control.send,
+        lambda: _batch_size(callbacks, spec.training),
+        rows,
+        lambda: _first_best(callbacks),
+        partial(_alarms, callbacks),
     )
     kept = Run(
         name=assignment.run,
@@ -423,6 +428,11 @@ def _first_best(callbacks: list[Any]) -> list[Best]:
     """The best version of each monitor."""
     kept = [callback for callback in callbacks if isinstance(callback, BestModels) and callback.kept]
     return [Best(each.monitor, each.kept[0].value, each.kept[0].epoch + 1) for each in kept]
+
+
+def _alarms(callbacks: Sequence[Any], epoch: int) -> list[StepsAlarmed]:
+    """What the watchdog has found in the steps of an epoch."""
+    return [alarm for each in callbacks if isinstance(each, Watchdog) for alarm in each.alarms(epoch)]
 
 
 def _require_equal(digests: list[str]) -> None:

@@ -17,11 +17,13 @@ from pydantic import TypeAdapter
 from trainer.contract.progress import Best
 from trainer.contract.telemetry import (
     AttemptWanted,
+    BestNotStored,
     CommitFailed,
     Earlier,
     Measured,
     Notified,
     SaveBlocked,
+    StepsAlarmed,
     StreamLost,
     TrainingEnded,
     TrainingStarted,
@@ -495,7 +497,7 @@ Message = (
     | Ready | Progress | LeftOff | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished
     | Failed
     | Measured | SaveBlocked | CommitFailed | TrainingStarted | TrainingEnded | Earlier
-    | AttemptWanted | Notified | StreamLost
+    | AttemptWanted | Notified | StreamLost | StepsAlarmed | BestNotStored
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 
