@@ -128,6 +128,18 @@ def test_gpu_seconds_saved_are_those_of_the_result(told: dict[str, Any], expecte
     assert scene.read().value("perdure_run_gpu_seconds_saved") == expected
 
 
+def test_gpu_seconds_used_are_in_the_end_those_of_the_result() -> None:
+    scene = Scene(gpus=4)
+    scene.time += 50
+    scene.told(AttemptStarted(1), Ended(0, 0, result={"gpu_seconds_used": 396.5}))
+    scene.time += 30
+    assert scene.read().value("perdure_run_gpu_seconds_used") == 396.5
+    # Of a run that has failed nothing else tells.
+    failed = Scene(gpus=4).told(AttemptStarted(1), Ended(0, 70))
+    failed.time += 30
+    assert failed.read().value("perdure_run_gpu_seconds_used") == 4 * 2 * 30
+
+
 def test_what_has_ended_is_neither_idle_nor_overdue() -> None:
     scene = Scene().told(AttemptStarted(1), Progress(0, 0, "training", 3))
     scene.time += 7
