@@ -84,7 +84,7 @@ def not_finite(course: Course) -> Iterator[Finding]:
 
 
 def spikes(course: Course) -> Iterator[Finding]:
-    """Finds epochs whose loss was many times the median of those before, and steps that the watchdog found."""
+    """Finds epochs whose loss was many times the median of those before, and steps the watchdog found."""
     points = course.points(LOSS)
     found: list[tuple[Point, float]] = []
     for index, point in enumerate(points):

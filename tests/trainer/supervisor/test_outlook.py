@@ -105,7 +105,7 @@ def test_restarts_are_counted_over_earlier_leaders_and_stops_are_among_them() ->
         AttemptEnded(5, "failure", 1, "bug", retried=False),
     )
     assert scene.read().by("perdure_run_restarts", "reason") == {
-        "disruption": 1, "failure": 0, "stopped": 2, "unknown": 1,
+        "disruption": 1, "failure": 0, "rolled_back": 0, "stopped": 2, "unknown": 1,
     }  # fmt: skip
 
 
