@@ -9,6 +9,7 @@ import keras
 from trainer.callbacks.learning_rate import own_rates
 from trainer.contract.messages import BestSoFar, EpochFinished
 from trainer.contract.progress import Best
+from trainer.contract.telemetry import StepsAlarmed
 
 
 class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -19,16 +20,18 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         global_batch_size: Tells the rows of one training step over all workers, as an epoch begins.
         rows: Rows of the training data, or None where their number is unknown.
         best: Tells the best values so far.
+        alarms: Tells what was found in the steps of an epoch, by its number from 0.
     """
 
     chief_only = True
 
     def __init__(
         self,
-        send: Callable[[BestSoFar | EpochFinished], None],
+        send: Callable[[BestSoFar | EpochFinished | StepsAlarmed], None],
         global_batch_size: Callable[[], int],
         rows: int | None,
         best: Callable[[], Sequence[Best]] = tuple,
+        alarms: Callable[[int], Sequence[StepsAlarmed]] = lambda _: (),
     ) -> None:
         super().__init__()
         self.examples = 0
@@ -39,6 +42,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._batch = 0
         self._rows = rows
         self._best = best
+        self._alarms = alarms
         self._began = self._trained = 0.0
         self._first_step = 0
         self._rate: float | None = None
@@ -106,6 +110,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         rate = metrics.pop("learning_rate", self._learning_rate())
         speed = examples / trained if trained else 0.0
         self._send(BestSoFar(tuple(self._best())))
+        for alarm in self._alarms(epoch):
+            self._send(alarm)
         # A schedule changes the rate in every epoch, which is nothing to tell of.
         before = self._rate if own is None or own != self._own else None
         self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps, before))

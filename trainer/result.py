@@ -64,7 +64,8 @@ def finished(
         examples_per_second: Training examples over the time of training steps, over all workers and epochs.
         seconds: From the first epoch's begin to the end of training.
         stop_reason: What the callback that stopped training says of it, in a line; may be empty.
-        gpu_seconds_used: GPUs of all workers times the seconds of all attempts; 0 on CPUs.
+        gpu_seconds_used: GPUs of all workers times the seconds since worker 0's supervisor began, waiting
+            included, and those of the attempts before; 0 on CPUs.
         gpu_seconds_saved: What the epochs that were asked for, but not trained, would have taken; None where
             no epoch was measured.
     """

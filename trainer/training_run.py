@@ -33,8 +33,8 @@ from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Committed, Imported, Ready
 from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
-from trainer.contract.telemetry import CommitFailed, SaveBlocked, StreamLost
-from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
+from trainer.contract.telemetry import CommitFailed, SaveBlocked, StepsAlarmed, StreamLost
+from trainer.contract.training import CallbacksSpec, Experiment, ExperimentSpec, TrainingSpec
 from trainer.control import Control
 from trainer.data import sample_rows
 from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
@@ -43,7 +43,7 @@ from trainer.failure import SetupError
 from trainer.library_imports import LibraryImports
 from trainer.loop_state import LoopState
 from trainer.meter import StepMeter
-from trainer.policies.spending import Spending, gpu_seconds_saved
+from trainer.policies.spending import Holding, gpu_seconds_saved
 from trainer.run_saves import Listener, Run, RunSaves
 from trainer.storage import AlreadyExistsError, open_store
 
@@ -94,15 +94,15 @@ def train(
     load = partial(user_code.load, folder=folder)
     custom = _custom_callbacks(spec.callbacks, folder)
     _refuse_double_swap(spec.callbacks, custom)
-    predict = None
-    if spec.callbacks.predictions is not None and validation is not None:
-        batches = loop.predictor(
-            model, validation, spec.training.global_batch_size, spec.training.validation_steps
-        )
-        predict = partial(_told_of, batches, control.part_done)
+    since = assignment.held_since
+    held = Holding(
+        max(gpus, assignment.gpus) * topology.workers,
+        entered - assignment.earlier_seconds if since is None else since,
+    )
     budgets = {
         "spent_before": assignment.earlier_seconds + time.monotonic() - entered,
-        "gpus": gpus * topology.workers,
+        "held_before": held.seconds(time.monotonic()),
+        "gpus": held.gpus,
         "decides_budgets": topology.is_chief,
     }
     by_kind = callbacks_by_kind(
@@ -112,7 +112,7 @@ def train(
         validation is not None,
         load=load,
         budgets=budgets,
-        predict=predict,
+        predict=_predict(spec, model, validation, control),
         is_chief=topology.is_chief,
         streams=open_streams(
             spec.callbacks.stream,
@@ -122,13 +122,18 @@ def train(
         ),
         rows=partial(_sampled, validation),
         experiment=_described(experiment),
+        best_failed=control.send,
     )
     callbacks = [callback for _, callback in by_kind]
     watch = CallbackWatch(by_kind) if assignment.dry else None
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)
     reporter = EpochReporter(
-        control.send, lambda: _batch_size(callbacks, spec.training), rows, lambda: _first_best(callbacks)
+        control.send,
+        lambda: _batch_size(callbacks, spec.training),
+        rows,
+        lambda: _first_best(callbacks),
+        partial(_alarms, callbacks),
     )
     kept = Run(
         name=assignment.run,
@@ -182,12 +187,8 @@ def train(
         history=history.history,
         examples_per_second=reporter.examples / max(reporter.training_seconds, 1e-9),
         seconds=time.monotonic() - began,
-        gpu_seconds_used=Spending(
-            assignment.earlier_seconds + time.monotonic() - entered, gpus * topology.workers
-        ).gpu_seconds,
-        gpu_seconds_saved=gpu_seconds_saved(
-            gpus * topology.workers, reporter.epoch_seconds, spec.training.epochs - epochs
-        ),
+        gpu_seconds_used=held.gpu_seconds(time.monotonic()),
+        gpu_seconds_saved=gpu_seconds_saved(held.gpus, reporter.epoch_seconds, spec.training.epochs - epochs),
     )
     return _commit_result(run, content)
 
@@ -362,6 +363,15 @@ def _batch_size(callbacks: Sequence[Any], spec: TrainingSpec) -> int:
     return next((each.batch_size for each in changing if each.batch_size), spec.global_batch_size)
 
 
+def _predict(spec: ExperimentSpec, model: Any, validation: Any, control: Control) -> Predict | None:
+    """What predicts the validation data, if there are any and they are to be predicted."""
+    if spec.callbacks.predictions is None or validation is None:
+        return None
+    training = spec.training
+    batches = loop.predictor(model, validation, training.global_batch_size, training.validation_steps)
+    return partial(_told_of, batches, control.part_done)
+
+
 def _told_of(predict: Predict, done: Callable[[], None]) -> Iterator[tuple[Any, Any]]:
     """Predicts, and tells of each batch: all of them are one ticket, which would count as hung at last."""
     for predicted in predict():
@@ -423,6 +433,11 @@ def _first_best(callbacks: list[Any]) -> list[Best]:
     """The best version of each monitor."""
     kept = [callback for callback in callbacks if isinstance(callback, BestModels) and callback.kept]
     return [Best(each.monitor, each.kept[0].value, each.kept[0].epoch + 1) for each in kept]
+
+
+def _alarms(callbacks: Sequence[Any], epoch: int) -> list[StepsAlarmed]:
+    """What the watchdog has found in the steps of an epoch."""
+    return [alarm for each in callbacks if isinstance(each, Watchdog) for alarm in each.alarms(epoch)]
 
 
 def _require_equal(digests: list[str]) -> None:

@@ -40,6 +40,8 @@ SHAPES = {
     EventKind.BEST: "M0-5 1.5-1.6 5-1.6 2.2.8 3.2 4.4 0 2.2-3.2 4.4-2.2.8-5-1.6-1.5-1.6z",
     EventKind.CHECKPOINT_FAILED: "M0-4.5 4.5 4H-4.5z",
     EventKind.NOTIFICATION_LOST: "M-4.5-3H4.5V3H-4.5z",
+    EventKind.WATCHDOG_ALERT: "M0-4.5 4.5 0 0 4.5-4.5 0z",
+    EventKind.BEST_NOT_STORED: "M-4.5-4H4.5L0 4.5z",
     EventKind.STOPPED: "M-3.5-3.5H3.5V3.5H-3.5z",
     EventKind.FINISHED: "M-4 0-1 3.5 4.5-4",
     EventKind.FAILED: "M-4-4 4 4M4-4-4 4",

@@ -18,6 +18,8 @@ NAMES = {
     EventKind.BEST: "best so far",
     EventKind.CHECKPOINT_FAILED: "checkpoint failed",
     EventKind.NOTIFICATION_LOST: "notification lost",
+    EventKind.WATCHDOG_ALERT: "watchdog alert",
+    EventKind.BEST_NOT_STORED: "best not stored",
     EventKind.STOPPED: "stopped",
     EventKind.FINISHED: "finished",
     EventKind.FAILED: "failed",

@@ -8,6 +8,7 @@ from statistics import median
 from launcher.html_report.figures import number
 from launcher.postmortem.course import LOSS, VALIDATION_LOSS, Course, Point, best_of
 from launcher.postmortem.finding import Finding, Symptom
+from trainer.contract.run_events import EventKind
 
 FEWEST_AFTER = 3
 """Epochs behind the best that are needed to speak of anything."""
@@ -68,34 +69,55 @@ def never_improved(course: Course) -> Iterator[Finding]:
 
 
 def not_finite(course: Course) -> Iterator[Finding]:
-    """Finds metrics that became NaN or infinite."""
+    """Finds metrics that became NaN or infinite, and steps that the watchdog found to be so."""
     curves = course.run.curves
     evidence = []
     for name in curves.metrics:
         bad = [int(at) for at, value in curves.points(name) if value is not None and not math.isfinite(value)]
         if bad:
             evidence.append(f"{name}: {_listed(bad)}")
-    if evidence:
+    told, steps = _alerts(course, "non_finite")
+    if evidence or told:
+        what = "metrics were not finite" if evidence else f"{_steps(steps)} not finite"
         change = "a smaller learning rate or clipnorm; look at the inputs of the first such epoch"
-        yield Finding(Symptom.NOT_FINITE, "metrics were not finite", tuple(evidence), change)
+        yield Finding(Symptom.NOT_FINITE, what, (*evidence, *told), change)
 
 
 def spikes(course: Course) -> Iterator[Finding]:
-    """Finds epochs whose training loss was many times the median of those before."""
+    """Finds epochs whose loss was many times the median of those before, and steps the watchdog found."""
     points = course.points(LOSS)
     found: list[tuple[Point, float]] = []
     for index, point in enumerate(points):
         before = [value for _, value in points[max(0, index - SPIKE_WINDOW) : index]]
         if len(before) == SPIKE_WINDOW and 0 < SPIKE_RATIO * median(before) < point[1]:
             found.append((point, median(before)))
-    if found:
+    told, steps = _alerts(course, "spike", "explosion")
+    if found or told:
         evidence = tuple(
             f"epoch {epoch}: loss {number(value)}, median of the {SPIKE_WINDOW} before {number(usual)}"
             for (epoch, value), usual in found[:_SHOWN]
         )
         change = "clipnorm, a warm-up, or a smaller learning rate; look at the data of these epochs"
         often = "once" if len(found) == 1 else f"in {len(found)} epochs"
-        yield Finding(Symptom.SPIKES, f"the loss spiked {often}", evidence, change)
+        what = f"the loss spiked {often}" if found else f"{_steps(steps)} over the limits of the loss"
+        yield Finding(Symptom.SPIKES, what, (*evidence, *told), change)
+
+
+def _alerts(course: Course, *causes: str) -> tuple[list[str], int]:
+    """What the watchdog has told of these dangers, a line an epoch, and of how many steps."""
+    events = [
+        event
+        for event in course.run.events or ()
+        if event.kind is EventKind.WATCHDOG_ALERT and event.cause in causes
+    ]
+    lines = [f"watchdog: {event.message}" for event in events[:_SHOWN]]
+    if len(events) > _SHOWN:
+        lines.append(f"watchdog: and {len(events) - _SHOWN} more")
+    return lines, sum(event.count or 0 for event in events)
+
+
+def _steps(count: int) -> str:
+    return "1 training step was" if count == 1 else f"{count} training steps were"
 
 
 def plateau(course: Course) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """What pods export: real supervisors and HTTP, and training without TensorFlow."""
 
+import json
 import os
 import signal
 import time
@@ -104,6 +105,27 @@ def test_worker_0_waits_until_the_end_was_read(tmp_path: Path) -> None:
         assert run.exit_code(0) == 0
     assert last.by("perdure_run_state", "state")["ended"] == 1
     assert last.value("perdure_worker_steps_total") == 20
+
+
+def test_the_metric_and_the_result_tell_the_same_gpu_seconds_with_what_was_waited(tmp_path: Path) -> None:
+    used = "perdure_run_gpu_seconds_used"
+    given = {"resources": {"gpu": 2}}
+    run = PodRun(tmp_path, 2, parameters={"steps": 20}, metrics={"linger": 600}, pod=given)
+    try:
+        run.start(0)
+        run.wait_for(lambda: _is_up(run))
+        # While a worker is missing its GPUs are waited for, and those of worker 0 do nothing.
+        run.wait_for(lambda: metrics(run).value("perdure_run_workers_missing") == 1)
+        run.wait_for(lambda: metrics(run).value(used) > 8)
+        waited = metrics(run).value(used)
+        run.start(1)
+        run.wait_for(lambda: run.last_word(0) is not None)
+        last = metrics(run)
+    finally:
+        run.__exit__()
+    told = json.loads((run.directory / "result.json").read_text())["gpu_seconds_used"]
+    assert last.value(used) == told
+    assert waited < told <= 2 * last.value("perdure_worker_gpu_seconds_total")
 
 
 @pytest.mark.parametrize("given", [{"linger": 0}, {"linger": 600, "enabled": False}])

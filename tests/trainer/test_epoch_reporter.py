@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from trainer import fit
-from trainer.callbacks import RateSchedule, ReduceLROnPlateau
+from trainer.callbacks import RateSchedule, ReduceLROnPlateau, Watchdog
 from trainer.contract.messages import EpochFinished
+from trainer.contract.telemetry import StepsAlarmed
 from trainer.epoch_reporter import EpochReporter
 
 X = np.ones((8, 1), "float32")
@@ -46,3 +47,16 @@ def told(rate, *callbacks):
 )
 def test_a_change_is_told_once_and_a_schedule_is_none(rate, callbacks, expected):
     assert told(rate, *callbacks) == expected
+
+
+def test_what_was_found_in_an_epochs_steps_is_told_at_its_end():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    watchdog, sent = Watchdog(non_finite=None, max_loss=-1.0, explosion="warn"), []
+    reporter = EpochReporter(sent.append, 2, 8, alarms=watchdog.alarms)
+    fit(model, X, X, batch_size=2, epochs=3, verbose=0, callbacks=[watchdog, reporter])
+    found = [message for message in sent if isinstance(message, StepsAlarmed)]
+    assert [(each.epoch, each.cause, each.steps) for each in found] == [
+        (epoch, "explosion", 4) for epoch in range(3)
+    ]
+    assert [each.first.partition(" (")[0] for each in found] == [f"epoch {n}, step 1" for n in (1, 2, 3)]

@@ -4,7 +4,7 @@
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ from trainer.callbacks.base import MonitoringCallback
 from trainer.callbacks.shadow_model import KERAS_SUFFIX, WEIGHTS_SUFFIX, Shadows, save_model
 from trainer.callbacks.snapshot import Snapshots, Weights, copy_weights
 from trainer.callbacks.version_files import ReadBackError, VersionFiles, file_content
+from trainer.contract.telemetry import BestNotStored
 from trainer.policies.best import Version, best_of, consider
 from trainer.policies.retention import to_prune
 from trainer.storage import BackgroundWriter, StorageError
@@ -44,6 +45,8 @@ class BestModels(MonitoringCallback):
         writer: Shared with other callbacks.
         snapshots: Shared with other callbacks, so that the weights are copied once per epoch.
         shadows: Shared with other callbacks of the same writer, so that the model is cloned once.
+        failed: Hears, on the writer's thread too, of a version that is not read back as it was written: once,
+            and again if it is given up.
 
     Raises:
         ValueError: If `mode` is none of the three, `keep` is below 1, or `ema` none of its three; when
@@ -64,6 +67,7 @@ class BestModels(MonitoringCallback):
         writer: BackgroundWriter | None = None,
         snapshots: Snapshots | None = None,
         shadows: Shadows | None = None,
+        failed: Callable[[BestNotStored], None] | None = None,
     ) -> None:
         super().__init__(monitor, mode)
         if keep < 1:
@@ -78,6 +82,7 @@ class BestModels(MonitoringCallback):
         self._writer = writer if writer is not None else BackgroundWriter()
         self._snapshots = snapshots if snapshots is not None else Snapshots()
         self._shadows = shadows if shadows is not None else Shadows()
+        self._tell_failed = failed
         # Guards what the writer's thread reads.
         self._lock = threading.Lock()
         self._averaged = False
@@ -94,6 +99,7 @@ class BestModels(MonitoringCallback):
             # How often the state was captured, and how often it had been when a file became superfluous.
             self._captures = 0
             self._superfluous: dict[str, int] = {}
+        self._told_of: set[Version] = set()
         self._shadow: Any = None
         self._is_swept = False
         self._is_ending = False
@@ -219,6 +225,10 @@ class BestModels(MonitoringCallback):
             except ReadBackError as error:
                 failed[error.version] = error
         for version, failure in failed.items():
+            if version not in self._told_of:
+                self._told_of.add(version)
+                self._tell(version, f"{failure}; {self._what_stays()}")
+        for version, failure in failed.items():
             raise ReadBackError(version, f"{failure}; {self._what_stays()}") from failure
         self._prune()
 
@@ -249,9 +259,16 @@ class BestModels(MonitoringCallback):
             self._kept = best_of({*self._stored, *self._pending}, self.direction(), self.keep)
             self._drop_overtaken()
         best = f"the best is {self._files.name(self._kept[0])}" if self._kept else "there is no best model"
+        self._tell(
+            version, f"{self._files.name(version)} could not be stored intact and is given up; {best}", True
+        )
         warnings.warn(
             f"{self.url_of(version)} could not be stored intact and is given up; {best}", stacklevel=3
         )
+
+    def _tell(self, version: Version, why: str, given_up: bool = False) -> None:
+        if self._tell_failed is not None:
+            self._tell_failed(BestNotStored(self.monitor, version.epoch + 1, version.value, why, given_up))
 
     def _what_stays(self) -> str:
         with self._lock:

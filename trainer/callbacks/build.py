@@ -27,6 +27,7 @@ from trainer.callbacks.tensorboard_log import TensorBoardLog
 from trainer.callbacks.watchdog import Watchdog
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind
 from trainer.contract.run_directory import RunDirectory
+from trainer.contract.telemetry import BestNotStored
 from trainer.storage import BackgroundWriter
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def callbacks_by_kind(
     streams: Sequence[keras.callbacks.Callback] = (),
     rows: Rows = lambda _: None,
     experiment: str = "",
+    best_failed: Callable[[BestNotStored], None] | None = None,
 ) -> list[tuple[CallbackKind, keras.callbacks.Callback]]:
     """The callbacks that `spec` asks for and the kind of each, in their order.
 
@@ -84,16 +86,16 @@ def callbacks_by_kind(
         rows: Takes so many rows of the validation data, x and y, for TensorBoard to show; None where there
             are none.
         experiment: The experiment in Markdown, for TensorBoard to show.
+        best_failed: Hears of best models that are not read back as they were written.
     """
     writer, snapshots, shadows = BackgroundWriter(), Snapshots(), Shadows()
+    shared: dict[str, Any] = {"writer": writer, "snapshots": snapshots, "shadows": shadows}
 
     def best_models() -> Callbacks:
         # By monitor: a default that became `loss` may meet an entry that says `loss`, in the same directory.
         by_monitor = {o["monitor"]: o for o in (_options(b, has_validation) for b in spec.best_models)}
         return [
-            BestModels(
-                run.best_directory(monitor), **options, writer=writer, snapshots=snapshots, shadows=shadows
-            )
+            BestModels(run.best_directory(monitor), **options, **shared, failed=best_failed)
             for monitor, options in by_monitor.items()
         ]
 
@@ -101,7 +103,6 @@ def callbacks_by_kind(
         board = spec.tensorboard
         if board is None:
             return []
-        shared: dict[str, Any] = {"writer": writer, "snapshots": snapshots, "shadows": shadows}
         return _tensorboard(board, run.tensorboard, rows, experiment, shared)
 
     def csv_log() -> Callbacks:

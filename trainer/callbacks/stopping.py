@@ -35,6 +35,8 @@ class Stopping(MonitoringCallback):
         max_seconds: Seconds that may be used; None for no limit.
         max_gpu_hours: GPU-hours that may be used; None for no limit. Nothing on a machine without GPUs.
         spent_before: Seconds that earlier attempts of the same training have used, all that was lost too.
+        held_before: Seconds for which the GPUs have been held until now, waiting included; None where that is
+            the time of the attempts.
         gpus: GPUs of all workers; counted unless given.
         decides_budgets: Whether this process's clock counts; what one decides, `trainer.fit` agrees on.
         snapshots: Shared with other callbacks, so that the weights are copied once per epoch.
@@ -56,6 +58,7 @@ class Stopping(MonitoringCallback):
         max_seconds: float | None = None,
         max_gpu_hours: float | None = None,
         spent_before: float = 0.0,
+        held_before: float | None = None,
         gpus: int | None = None,
         decides_budgets: bool = True,
         snapshots: Snapshots | None = None,
@@ -73,6 +76,7 @@ class Stopping(MonitoringCallback):
         self.max_gpu_hours = max_gpu_hours
         self.decides_budgets = decides_budgets
         self._spent_before = spent_before
+        self._held_since = None if held_before is None else clock() - held_before
         self._gpus = gpus
         self._clock = clock
         self._snapshots = snapshots if snapshots is not None else Snapshots()
@@ -206,4 +210,5 @@ class Stopping(MonitoringCallback):
         if self._gpus is None:
             on_gpus = bool(tf.config.list_logical_devices("GPU"))
             self._gpus = self.model.distribute_strategy.num_replicas_in_sync if on_gpus else 0
-        return Spending(self._seconds(), self._gpus)
+        held = None if self._held_since is None else self._clock() - self._held_since
+        return Spending(self._seconds(), self._gpus, held)

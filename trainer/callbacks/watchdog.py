@@ -4,13 +4,14 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from trainer.callbacks.base import StatefulCallback
 from trainer.callbacks.learning_rate import own_rates, require_settable, set_learning_rates
 from trainer.contract.rollback import RollBack
 from trainer.contract.step_report import NOTHING, Reaction, StepReport, Verdict, Wishes
+from trainer.contract.telemetry import StepsAlarmed
 from trainer.policies.divergence import (
     Action,
     Alert,
@@ -28,6 +29,15 @@ SKIPPED = "watchdog_skipped"
 
 _SHOWN_ROWS = 20
 _REACTIONS = {Action.STOP: Reaction.STOP, Action.ROLL_BACK: Reaction.ROLL_BACK}
+
+
+@dataclass
+class _Found:
+    """Steps of the epoch that were one kind of danger."""
+
+    steps: int = 0
+    skipped: int = 0
+    first: str = ""
 
 
 class Watchdog(StatefulCallback):
@@ -98,7 +108,7 @@ class Watchdog(StatefulCallback):
                 if the learning rate is to be lowered and a schedule owns it.
         """
         self._state = DivergenceState()
-        self._alerts = self._left_out = 0
+        self._forget()
         self._stops = False
         if self.model is None:
             return
@@ -113,7 +123,7 @@ class Watchdog(StatefulCallback):
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Counts anew."""
-        self._alerts = self._left_out = 0
+        self._forget()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """In Keras's `fit`: judges the batch's loss, and sets `model.stop_training` where it is time."""
@@ -138,6 +148,7 @@ class Watchdog(StatefulCallback):
             "divergence": {**state, "recent": list(self._state.recent)},
             "alerts": self._alerts,
             "skipped": self._left_out,
+            "found": {cause: [kind.steps, kind.skipped, kind.first] for cause, kind in self._found.items()},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -145,6 +156,19 @@ class Watchdog(StatefulCallback):
         divergence = dict(state["divergence"])
         self._state = DivergenceState(**{**divergence, "recent": tuple(map(float, divergence["recent"]))})
         self._alerts, self._left_out = int(state["alerts"]), int(state["skipped"])
+        # Checkpoints of earlier versions have none.
+        self._found = {cause: _Found(*kept) for cause, kept in state.get("found", {}).items()}
+
+    def alarms(self, epoch: int) -> list[StepsAlarmed]:
+        """What this epoch's steps were found to be so far, for whoever tells of it: one for each danger.
+
+        Args:
+            epoch: Its number, from 0.
+        """
+        return [
+            StepsAlarmed(epoch, cause, kind.steps, kind.skipped, kind.first)
+            for cause, kind in self._found.items()
+        ]
 
     # What `trainer.contract.step_report.StepObserver` asks for.
 
@@ -172,8 +196,11 @@ class Watchdog(StatefulCallback):
         # What else is found on the way to a stop is no news.
         told = _told(self._state.in_a_row) or (reaction is not Reaction.NONE and not self._stops)
         self._stops = reaction is Reaction.STOP
-        message = f"{report.place}: {_what_and_where(alert, report)}; {_done(alert)}" if told else ""
-        return Verdict(reaction, alert.danger, message, self.rate_factor)
+        message = ""
+        if told or alert.danger not in self._found:
+            message = f"{report.place}: {_what_and_where(alert, report)}; {_done(alert)}"
+        self._note(alert.danger, message, skipped=report.skipped)
+        return Verdict(reaction, alert.danger, message if told else "", self.rate_factor)
 
     def condemns(self, reports: Sequence[StepReport]) -> bool:
         """Whether it will want to go back once it has observed these."""
@@ -192,9 +219,19 @@ class Watchdog(StatefulCallback):
         """Lowers the learning rate: the step that is left out is the next one."""
         self._left_out += 1
         self._alerts += 1
+        self._note(record.cause, record.message, skipped=True)
         if record.factor != 1.0:
             rates = own_rates(self.model)
             set_learning_rates(self.model, {name: rate * record.factor for name, rate in rates.items()})
+
+    def _forget(self) -> None:
+        self._alerts = self._left_out = 0
+        self._found: dict[str, _Found] = {}
+
+    def _note(self, cause: str, message: str, *, skipped: bool) -> None:
+        found = self._found.setdefault(str(cause), _Found(first=message))
+        found.steps += 1
+        found.skipped += skipped
 
     def _judge(self, loss: float, *, is_finite: bool, skipped: bool) -> Alert | None:
         self._state, alert = self._judged(self._state, loss, is_finite, skipped)

@@ -75,12 +75,14 @@ class StartAttempt:
         addresses: `host:port` of every worker's training process, in order.
         furthest: What earlier attempts had completed, as in `AttemptRecord.last`; None if nothing.
         earlier_seconds: How long all earlier attempts ran.
+        led_before: How long those of them ran that an earlier leader has led.
     """
 
     attempt: int
     addresses: tuple[str, ...]
     furthest: tuple[int, int, int] | None = None
     earlier_seconds: float = 0.0
+    led_before: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ from pydantic import TypeAdapter
 from trainer.contract.progress import Best
 from trainer.contract.telemetry import (
     AttemptWanted,
+    BestNotStored,
     CommitFailed,
     Earlier,
     Measured,
     Notified,
     SaveBlocked,
+    StepsAlarmed,
     StreamLost,
     TrainingEnded,
     TrainingStarted,
@@ -61,6 +63,9 @@ class Assignment:
         threads: Threads of one operation; 0 divides this machine's CPUs among the workers.
         dry: Whether the callbacks are watched, for the launcher to judge them.
         earlier_seconds: How long all earlier attempts of the run were going.
+        held_since: Since when worker 0 counts the run's GPUs as held: when its supervisor began, put back by
+            the attempts that others led. Monotonic seconds of this machine; None where nobody supervises.
+        gpus: Those that each worker has, as far as its supervisor was told.
     """
 
     folder: str
@@ -76,6 +81,8 @@ class Assignment:
     threads: int = 0
     dry: bool = False
     earlier_seconds: float = 0.0
+    held_since: float | None = None
+    gpus: int = 0
 
 
 class Action(StrEnum):
@@ -495,7 +502,7 @@ Message = (
     | Ready | Progress | LeftOff | EpochFinished | BestSoFar | Held | Reached | Saved | Committed | Finished
     | Failed
     | Measured | SaveBlocked | CommitFailed | TrainingStarted | TrainingEnded | Earlier
-    | AttemptWanted | Notified | StreamLost
+    | AttemptWanted | Notified | StreamLost | StepsAlarmed | BestNotStored
     | Supervise | Stop | Save | Alive | AttemptStarted | AttemptEnded | Ended
 )  # fmt: skip
 

@@ -110,7 +110,8 @@ RUN_CHECKPOINT_AGE_SECONDS = _gauge(
 )
 RUN_GPU_SECONDS_USED = _gauge(
     "perdure_run_gpu_seconds_used",
-    "GPUs of all workers times the seconds of all attempts, and those that this leader has waited.",
+    "GPUs of all workers times the lifetime of worker 0's supervisor and the attempts before it; in the end "
+    "as in result.json.",
 )
 RUN_GPU_SECONDS_SAVED = _gauge(
     "perdure_run_gpu_seconds_saved",

@@ -30,6 +30,10 @@ class EventKind(StrEnum):
     """A checkpoint could not be written; training went on."""
     NOTIFICATION_LOST = "notification_lost"
     """A notification could not be delivered; training went on."""
+    WATCHDOG_ALERT = "watchdog_alert"
+    """`count` training steps of `epoch` were a danger; `cause` says which, `message` what was done."""
+    BEST_NOT_STORED = "best_not_stored"
+    """A best model was not read back as it was written; `cause`: `read_back`, and at last `given_up`."""
     STOPPED = "stopped"
     """The run was asked to end, or gave its places up; the same run can go on."""
     FINISHED = "finished"
@@ -42,8 +46,26 @@ _WARNINGS = {
     EventKind.INTERRUPTED,
     EventKind.CHECKPOINT_FAILED,
     EventKind.NOTIFICATION_LOST,
+    EventKind.WATCHDOG_ALERT,
+    EventKind.BEST_NOT_STORED,
     EventKind.FAILED,
 }
+
+
+_KEYS: dict[EventKind, tuple[str, ...]] = {
+    EventKind.STARTED: ("kind",),
+    EventKind.LEARNING_RATE_CHANGED: ("kind", "epoch", "monitor"),
+    EventKind.BEST: ("kind", "epoch", "monitor"),
+    EventKind.CHECKPOINT_FAILED: ("kind", "attempt", "time"),
+    # Several may be lost at one moment.
+    EventKind.NOTIFICATION_LOST: ("kind", "attempt", "time", "message"),
+    EventKind.WATCHDOG_ALERT: ("kind", "epoch", "cause"),
+    EventKind.BEST_NOT_STORED: ("kind", "epoch", "monitor", "cause"),
+    EventKind.STOPPED: ("kind", "attempt", "time"),
+    # A run may go on after its deadline, or with more epochs.
+    EventKind.FINISHED: ("kind", "epoch", "cause"),
+}
+"""The fields that are equal in what is the same event; of all other kinds there is one an attempt."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +84,7 @@ class RunEvent:
         before: The learning rate before.
         cause: A word for why: a value of `CauseKind`, or what stopped the run.
         seconds: How long it took.
+        count: How many there were.
     """
 
     kind: EventKind
@@ -75,23 +98,12 @@ class RunEvent:
     before: float | None = None
     cause: str | None = None
     seconds: float | None = None
+    count: int | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for what is the same event, told again after an interruption."""
-        if self.kind in (EventKind.BEST, EventKind.LEARNING_RATE_CHANGED):
-            return self.kind, self.epoch, self.monitor
-        if self.kind is EventKind.STARTED:
-            return (self.kind,)
-        if self.kind is EventKind.FINISHED:
-            # A run may go on after its deadline, or with more epochs.
-            return self.kind, self.epoch, self.cause
-        if self.kind is EventKind.NOTIFICATION_LOST:
-            # Several may be lost at one moment.
-            return self.kind, self.attempt, self.time, self.message
-        if self.kind in (EventKind.CHECKPOINT_FAILED, EventKind.STOPPED):
-            return self.kind, self.attempt, self.time
-        return self.kind, self.attempt
+        return tuple(getattr(self, name) for name in _KEYS.get(self.kind, ("kind", "attempt")))
 
     @property
     def reason(self) -> str:
@@ -131,5 +143,5 @@ def from_lines(text: str) -> list[RunEvent]:
 
 
 def _is_plausible(event: RunEvent) -> bool:
-    counts = (event.attempt, event.epoch or 0, event.worker or 0)
+    counts = (event.attempt, event.epoch or 0, event.worker or 0, event.count or 0)
     return 0 <= event.time < LATEST_SECONDS and all(0 <= count < _LARGEST_COUNT for count in counts)

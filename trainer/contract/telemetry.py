@@ -52,6 +52,44 @@ class CommitFailed:
 
 
 @dataclass(frozen=True)
+class StepsAlarmed:
+    """Training steps of an epoch that has ended were a danger; sent by the chief, once for each cause.
+
+    Attributes:
+        epoch: Zero-based.
+        cause: Which danger; a value of `trainer.policies.divergence.Danger`.
+        steps: How many there were.
+        skipped: How many of them were skipped, or left out by a roll back.
+        first: What was found in the first of them, and done about it.
+    """
+
+    epoch: int
+    cause: str
+    steps: int
+    skipped: int
+    first: str
+
+
+@dataclass(frozen=True)
+class BestNotStored:
+    """A best model was written, and reading it again gave something else; sent by the chief.
+
+    Attributes:
+        monitor: The metric that it is the best by.
+        epoch: Whose weights it has, from 1.
+        value: The metric's value.
+        why: What is wrong, and what stays in its place.
+        given_up: Whether it was the last try.
+    """
+
+    monitor: str
+    epoch: int
+    value: float
+    why: str
+    given_up: bool = False
+
+
+@dataclass(frozen=True)
 class StreamLost:
     """Records of steps were dropped by a stream, or could not be sent; sent by the chief.
 

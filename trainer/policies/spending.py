@@ -14,15 +14,43 @@ class Spending:
     Attributes:
         seconds: How long its attempts ran, all together.
         gpus: GPUs of all workers.
+        held: How long these were held, waiting between attempts included; None where that is as long as the
+            attempts ran.
     """
 
     seconds: float
     gpus: int
+    held: float | None = None
 
     @property
     def gpu_seconds(self) -> float:
-        """GPUs times seconds."""
-        return self.gpus * self.seconds
+        """GPUs times the seconds that they were held."""
+        return self.gpus * (self.seconds if self.held is None else self.held)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """GPUs that a run holds, whether it trains or waits.
+
+    Attributes:
+        gpus: Those of all workers.
+        since: Since when, had they been held without a break: monotonic seconds.
+    """
+
+    gpus: int
+    since: float
+
+    def seconds(self, now: float) -> float:
+        """How long they have been held.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        return now - self.since
+
+    def gpu_seconds(self, now: float) -> float:
+        """GPUs times seconds; `now` as above."""
+        return self.gpus * self.seconds(now)
 
 
 def gpu_seconds_saved(gpus: int, epoch_seconds: Sequence[float], epochs_left: int) -> float | None:

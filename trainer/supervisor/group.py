@@ -80,6 +80,7 @@ class Group:
         self._woken_at = now
         self._reserved: int | None = None
         self._records: list[AttemptRecord] = []
+        self._led_before = 0.0
         self._wanted: list[Wanted] = []
         self._round: Round | None = None
         self._rounds = 0
@@ -200,6 +201,7 @@ class Group:
         if self.stage is not Stage.LOADING:
             return
         self._records = list(event.records)
+        self._led_before = self._earlier_seconds()
         self.attempt = event.highest
         self._do(events.Announce(_earlier(self._records, event.highest, self._furthest())))
         self._incomplete_since = now
@@ -259,7 +261,9 @@ class Group:
         self._round = self._gather_until = None
         self._course.begin(now)
         addresses = tuple(member.address for member in self._members)
-        start = link.StartAttempt(attempt, addresses, self._furthest(), self._earlier_seconds())
+        start = link.StartAttempt(
+            attempt, addresses, self._furthest(), self._earlier_seconds(), self._led_before
+        )
         for worker, member in enumerate(self._members):
             member.begin(attempt, now)
             self._send(worker, start)

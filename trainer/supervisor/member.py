@@ -67,6 +67,7 @@ class StartChild:
     addresses: tuple[str, ...]
     furthest: tuple[int, int, int] | None = None
     earlier_seconds: float = 0.0
+    led_before: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,13 @@ class MemberMachine:
         self.child = Child.ALIVE
         self._failure, self._finished, self._note = None, False, ""
         self._actions.append(
-            StartChild(message.attempt, message.addresses, message.furthest, message.earlier_seconds)
+            StartChild(
+                message.attempt,
+                message.addresses,
+                message.furthest,
+                message.earlier_seconds,
+                message.led_before,
+            )
         )
 
     def _run_ended(self, message: link.RunEnded, now: float) -> None:

@@ -15,7 +15,14 @@ from trainer.contract.messages import (
 )
 from trainer.contract.position import Phase
 from trainer.contract.run_events import EventKind, RunEvent, from_lines
-from trainer.contract.telemetry import CommitFailed, Delivery, Earlier, Notified
+from trainer.contract.telemetry import (
+    BestNotStored,
+    CommitFailed,
+    Delivery,
+    Earlier,
+    Notified,
+    StepsAlarmed,
+)
 
 _TOLD_CHANGE = 0.1
 """The least share of itself by which a learning rate changes at once; schedules change it all the time."""
@@ -64,14 +71,31 @@ class RunLog:
                 yield from self._rate_changed(message, now)
             case BestSoFar():
                 yield from self._improved(message, now)
+            case Ended():
+                yield from self._ended(message, now)
+            case _:
+                yield from self._went_wrong(message, now)
+
+    def _went_wrong(self, message: Message, now: float) -> Iterator[RunEvent]:
+        """What training goes on after."""
+        match message:
             case CommitFailed():
                 text = f"the checkpoint of step {message.step} was not written: {message.error}"
                 yield self._event(EventKind.CHECKPOINT_FAILED, now, text)
+            case StepsAlarmed():
+                yield self._event(
+                    EventKind.WATCHDOG_ALERT, now, _alarm(message),
+                    epoch=message.epoch + 1, cause=message.cause, count=message.steps,
+                )  # fmt: skip
+            case BestNotStored():
+                yield self._event(
+                    EventKind.BEST_NOT_STORED, now, message.why, epoch=message.epoch,
+                    monitor=message.monitor, value=message.value,
+                    cause="given_up" if message.given_up else "read_back",
+                )  # fmt: skip
             case Notified() if message.delivery is not Delivery.DELIVERED:
                 text = f"{message.channel} was not told of {message.about}: {message.why or message.delivery}"
                 yield self._event(EventKind.NOTIFICATION_LOST, now, text, cause=message.delivery.value)
-            case Ended():
-                yield from self._ended(message, now)
             case _:
                 pass
 
@@ -123,6 +147,13 @@ class RunLog:
 
     def _event(self, kind: EventKind, now: float, message: str, **more: object) -> RunEvent:
         return RunEvent(kind, now, self._attempt, message, **more)  # type: ignore[arg-type]
+
+
+def _alarm(message: StepsAlarmed) -> str:
+    if message.steps == 1:
+        return message.first
+    skipped = f", {message.skipped} of them skipped" if message.skipped else ""
+    return f"{message.steps} steps of epoch {message.epoch + 1}{skipped}; the first: {message.first}"
 
 
 def _found(message: Earlier, now: float) -> Iterator[RunEvent]:

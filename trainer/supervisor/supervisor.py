@@ -257,7 +257,9 @@ class Supervisor:
                 case own.TellChild():
                     self._worker.tell(action.message)
                 case own.StartChild():
-                    self._worker.start(action.attempt, action.addresses, action.earlier_seconds)
+                    self._worker.start(
+                        action.attempt, action.addresses, action.earlier_seconds, action.led_before
+                    )
                     self._starter.send(TrainingStarted(self._plan.worker, action.attempt, action.furthest))
                 case own.KillChild():
                     self._worker.kill()

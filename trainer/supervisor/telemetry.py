@@ -57,6 +57,7 @@ class Telemetry:
         self._restarts: Counter[str] = Counter()
         self._revision = ""
         self._saved = 0.0
+        self._used: float | None = None
 
     def take(self, message: Message) -> None:
         """Takes a message of the supervisor or of its training process."""
@@ -133,6 +134,8 @@ class Telemetry:
             case Ended() if message.result is not None:
                 # None where no epoch was measured.
                 self._saved = float(message.result.get("gpu_seconds_saved") or 0.0)
+                # What the result says stands, whatever this supervisor still waits for.
+                self._used = message.result.get("gpu_seconds_used")
             case _:
                 pass
 
@@ -169,6 +172,8 @@ class Telemetry:
         run.set(names.RUN_GPU_SECONDS_SAVED, self._saved)
 
     def _gpu_seconds(self, now: float) -> float:
+        if self._used is not None:
+            return self._used
         return self._gpus * self._plan.workers * (self._earlier.seconds + now - self._began)
 
 

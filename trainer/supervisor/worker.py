@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -68,6 +69,7 @@ class WorkerProcesses:
         later: Callable[[float, Callable[[], None]], Any],
     ) -> None:
         self._plan = plan
+        self._began = time.monotonic()
         self._command = command
         self._said = said
         self._died = died
@@ -95,8 +97,21 @@ class WorkerProcesses:
             self._standby.tell(Prepare(self._threads, self._standby.last_ticket.descriptor))
             self._have_imported_ahead()
 
-    def start(self, attempt: int, addresses: tuple[str, ...], earlier_seconds: float = 0.0) -> None:
-        """Makes the standby the training process of an attempt; it may still have to import."""
+    def start(
+        self,
+        attempt: int,
+        addresses: tuple[str, ...],
+        earlier_seconds: float = 0.0,
+        led_before: float = 0.0,
+    ) -> None:
+        """Makes the standby the training process of an attempt; it may still have to import.
+
+        Args:
+            attempt: Its number.
+            addresses: `host:port` of every worker's training process, in order.
+            earlier_seconds: How long all earlier attempts ran.
+            led_before: How long those of them ran that an earlier leader has led.
+        """
         plan = self._plan
         self._assignment = Assignment(
             folder=plan.folder,
@@ -112,6 +127,8 @@ class WorkerProcesses:
             threads=plan.threads,
             dry=plan.dry,
             earlier_seconds=earlier_seconds,
+            held_since=self._began - led_before,
+            gpus=plan.gpus,
         )
         self._assign(self._assignment)
 

@@ -167,6 +167,28 @@ SICK: dict[Symptom, tuple[dict[str, Any], str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("cause", "symptom", "what"),
+    [
+        ("non_finite", Symptom.NOT_FINITE, "18 training steps were not finite"),
+        ("spike", Symptom.SPIKES, "18 training steps were over the limits of the loss"),
+        ("explosion", Symptom.SPIKES, "18 training steps were over the limits of the loss"),
+    ],
+)
+def test_what_only_the_watchdog_saw_is_told(tmp_path: Path, cause: str, symptom: Symptom, what: str) -> None:
+    alerts = "".join(
+        event("watchdog_alert", 10.0 * epoch, 1, f"of epoch {epoch}", cause=cause, epoch=epoch, count=3)
+        for epoch in range(1, 7)
+    )
+    # No epoch's metric shows it: the steps were skipped.
+    finding = found(a_run(tmp_path, more={"events.jsonl": alerts}), symptom)
+    assert finding is not None
+    assert finding.what == what
+    assert finding.evidence[0] == "watchdog: of epoch 1"
+    assert finding.evidence[-1] == "watchdog: and 1 more"
+    assert len(finding.evidence) == 6
+
+
 @pytest.mark.parametrize("symptom", Symptom)
 def test_each_symptom_is_found_where_it_is(tmp_path: Path, symptom: Symptom) -> None:
     options, what, evidence = SICK[symptom]

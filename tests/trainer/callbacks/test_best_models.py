@@ -240,7 +240,9 @@ def flipped(data):
 @pytest.mark.parametrize("spoil", [cut, flipped])
 @pytest.mark.parametrize("weights_only", [False, True])
 def test_a_best_that_cannot_be_read_back_does_not_replace_the_older_one(tmp_path, spoil, weights_only):
-    callback = begin(BestModels(str(tmp_path), "loss", weights_only=weights_only), functional())
+    told = []
+    callback = BestModels(str(tmp_path), "loss", weights_only=weights_only, failed=told.append)
+    begin(callback, functional())
     suffix = callback.suffix
     callback._files._store = RottenStore(callback._files._store, spoil, {f"00002-1{suffix}": 99})
     epoch_end(callback, 0, 3.0)
@@ -254,6 +256,12 @@ def test_a_best_that_cannot_be_read_back_does_not_replace_the_older_one(tmp_path
         callback.on_train_end()
     assert os.listdir(tmp_path) == [f"00001-3{suffix}"]
     assert callback.kept == (Version(0, 3.0),)
+    # It was tried three times.
+    assert [(each.monitor, each.epoch, each.value, each.given_up) for each in told] == [
+        ("loss", 2, 1.0, False),
+        ("loss", 2, 1.0, True),
+    ]
+    assert f"00001-3{suffix} stays" in told[0].why
 
 
 @pytest.mark.filterwarnings("ignore:writing:RuntimeWarning", "ignore:Skipping variable loading")

@@ -83,6 +83,13 @@ def test_the_best_epoch_of_its_monitor_is_restored(model):
         ({"max_seconds": 100, "spent_before": 50}, 30, 1, "budget: 110 s were used, of a budget of 100"),
         ({"max_gpu_hours": 1, "gpus": 8}, 200, 2, "budget: 1.333 GPU-hours were used, of a budget of 1"),
         ({"max_gpu_hours": 1, "gpus": 0}, 2000, None, ""),
+        # Waiting counts where GPUs are held, not where attempts run.
+        (
+            {"max_gpu_hours": 1, "gpus": 8, "held_before": 100.0, "max_seconds": 900},
+            200,
+            1,
+            "budget: 1.111 GPU-hours were used, of a budget of 1",
+        ),
         ({"max_seconds": 100, "decides_budgets": False}, 30, None, ""),
     ],
 )

@@ -1,5 +1,6 @@
 """The watchdog in Keras's own fit, beside Keras's TerminateOnNaN; and what it says and keeps."""
 
+import json
 import math
 import random
 import warnings
@@ -12,6 +13,7 @@ from trainer import fit
 from trainer.callbacks import GradientMonitor, Watchdog
 from trainer.contract.rollback import RollBack, from_json, to_json
 from trainer.contract.step_report import Reaction, StepPlace, StepReport, Trouble
+from trainer.contract.telemetry import StepsAlarmed
 
 SEQUENCES = 500
 
@@ -149,6 +151,24 @@ def test_it_goes_on_from_its_state():
     assert rest.state() == whole.state()
 
 
+def test_what_an_epoch_had_is_kept_by_danger_with_the_first_of_each():
+    watchdog = Watchdog(non_finite="skip", spike_ratio=2.0, window=4)
+    for step in range(12):
+        watchdog.observe(report(step))
+    for step in range(12, 40):
+        watchdog.observe(report(step, **BAD, skipped=True))
+    watchdog.observe(report(40, loss=9.0))
+    whole = Watchdog(non_finite="skip", spike_ratio=2.0, window=4)
+    whole.restore(json.loads(json.dumps(watchdog.state())))
+    bad, spike = whole.alarms(0)
+    assert (bad.epoch, bad.cause, bad.steps, bad.skipped) == (0, "non_finite", 28, 28)
+    assert bad.first.startswith("epoch 1, step 13 (step 13 of the run): the loss is not finite on replica")
+    assert (spike.cause, spike.steps, spike.skipped) == ("spike", 1, 0)
+    assert spike.first.endswith("(spike); training goes on")
+    whole.on_epoch_begin(1)
+    assert whole.alarms(1) == []
+
+
 def test_it_condemns_what_it_will_go_back_on_and_changes_nothing():
     watchdog = Watchdog(non_finite="roll_back", max_roll_backs=2)
     before = watchdog.state()
@@ -164,7 +184,8 @@ def test_it_condemns_what_it_will_go_back_on_and_changes_nothing():
 def test_a_step_that_is_left_out_lowers_the_rate():
     watchdog = Watchdog(non_finite="roll_back")
     watchdog.set_model(model())
-    watchdog.leaving_out(RollBack(1, 3, 0, 3, "non_finite", "", 0.5))
+    watchdog.leaving_out(RollBack(1, 3, 0, 3, "non_finite", "what it was", 0.5))
+    assert watchdog.alarms(0) == [StepsAlarmed(0, "non_finite", 1, 1, "what it was")]
     assert float(watchdog.model.optimizer.learning_rate.numpy()) == pytest.approx(0.05)
     logs = {}
     watchdog.on_epoch_end(0, logs)

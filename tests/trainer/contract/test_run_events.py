@@ -12,6 +12,7 @@ from trainer.contract.attempts import CauseKind
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.run_events import EventKind, RunEvent, from_lines
 from trainer.contract.telemetry import Delivery
+from trainer.policies.divergence import Danger
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
 PLAIN = RunEvent(EventKind.STARTED, 1795860484.25, 1, "training begins")
@@ -89,17 +90,25 @@ def test_fields_of_later_versions_are_ignored() -> None:
     assert from_lines(line) == [PLAIN]
 
 
+BY_EPOCH = {
+    EventKind.FINISHED,
+    EventKind.BEST,
+    EventKind.LEARNING_RATE_CHANGED,
+    EventKind.WATCHDOG_ALERT,
+    EventKind.BEST_NOT_STORED,
+}
 SAME = {
-    "attempt": {EventKind.STARTED, EventKind.FINISHED, EventKind.BEST, EventKind.LEARNING_RATE_CHANGED},
-    "epoch": set(EventKind) - {EventKind.BEST, EventKind.LEARNING_RATE_CHANGED, EventKind.FINISHED},
-    "monitor": set(EventKind) - {EventKind.BEST, EventKind.LEARNING_RATE_CHANGED},
+    "attempt": {EventKind.STARTED, *BY_EPOCH},
+    "epoch": set(EventKind) - BY_EPOCH,
+    "monitor": set(EventKind) - {EventKind.BEST, EventKind.LEARNING_RATE_CHANGED, EventKind.BEST_NOT_STORED},
     "time": set(EventKind) - {EventKind.CHECKPOINT_FAILED, EventKind.NOTIFICATION_LOST, EventKind.STOPPED},
     "message": set(EventKind) - {EventKind.NOTIFICATION_LOST},
     "value": set(EventKind),
     "worker": set(EventKind),
     "before": set(EventKind),
-    "cause": set(EventKind) - {EventKind.FINISHED},
+    "cause": set(EventKind) - {EventKind.FINISHED, EventKind.WATCHDOG_ALERT, EventKind.BEST_NOT_STORED},
     "seconds": set(EventKind),
+    "count": set(EventKind),
 }
 """Kinds of which an event stays the same where it differs from another one in nothing but this field."""
 
@@ -143,6 +152,9 @@ def test_the_document_tells_every_kind_its_key_and_its_type() -> None:
             "epochs",
             "early_stopping",
             "deadline",
+            "read_back",
+            "given_up",
+            *Danger,
             *Delivery,
             *CauseKind,
             *(code.name.lower() for code in ExitCode),

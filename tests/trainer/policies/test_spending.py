@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.policies.spending import Spending, gpu_seconds_saved, over_budget
+from trainer.policies.spending import Holding, Spending, gpu_seconds_saved, over_budget
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,12 @@ def test_on_cpus_no_gpu_seconds_are_saved():
 )
 def test_budgets(spent, max_seconds, max_gpu_hours, why):
     assert over_budget(spent, max_seconds, max_gpu_hours) == why
+
+
+def test_gpus_are_held_while_nothing_runs():
+    assert Spending(100.0, 4).gpu_seconds == 400.0
+    assert Spending(100.0, 4, held=150.0).gpu_seconds == 600.0
+    assert Holding(4, since=50.0).gpu_seconds(200.0) == 600.0
+    assert Holding(0, since=50.0).gpu_seconds(200.0) == 0.0
+    held = Spending(100.0, 4, held=3600.0)
+    assert over_budget(held, 101.0, 3.0) == "4 GPU-hours were used, of a budget of 3"

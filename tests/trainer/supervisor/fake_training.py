@@ -33,6 +33,7 @@ from trainer.control import Control
 from trainer.gate import Command
 from trainer.last_ticket import LastTicket
 from trainer.lifeline import die_with_parent, guard_group
+from trainer.policies.spending import Holding
 
 
 def chain(steps: int) -> str:
@@ -205,6 +206,9 @@ def main() -> int:
         )
         os._exit(ExitCode.SOFTWARE)
     result = {"state": training.state, "stopped_by": "deadline" if control.cut_short else "epochs"}
+    if assignment.gpus and assignment.held_since is not None:
+        held = Holding(assignment.gpus * assignment.workers, assignment.held_since)
+        result["gpu_seconds_used"] = held.gpu_seconds(time.monotonic())
     if assignment.worker == 0:
         (training.directory / "result.json").write_text(json.dumps(result))
     control.send(Finished(assignment.worker, result if assignment.worker == 0 else None))

@@ -110,6 +110,21 @@ def test_a_later_attempt_is_told_how_long_the_earlier_ones_ran() -> None:
     for worker in range(2):
         scene.say(worker, link.MemberReady(1, f"host{worker}:1"))
     assert {start.earlier_seconds for _, start in scene.sent(link.StartAttempt)} == {ended[0]}
+    assert {start.led_before for _, start in scene.sent(link.StartAttempt)} == {0.0}
+
+
+def test_what_an_earlier_leader_has_led_is_told_apart() -> None:
+    killed = AttemptRecord(1, CauseKind.DISRUPTION, error="killed", seconds=40.0)
+    scene = Scene(1, records=(killed,))
+    scene.join(0, after=1)
+    scene.tick(30)
+    scene.say(0, Exited(2, None, 9))
+    scene.tick(5)
+    scene.say(0, link.MemberReady(2, "host0:1"))
+    (_, first), (_, second) = scene.sent(link.StartAttempt)
+    assert (first.earlier_seconds, first.led_before) == (40.0, 40.0)
+    assert second.led_before == 40.0
+    assert second.earlier_seconds >= 70.0
 
 
 def test_a_ready_from_before_the_attempt_is_not_about_the_next_one() -> None:

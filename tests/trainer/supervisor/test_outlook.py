@@ -105,7 +105,7 @@ def test_restarts_are_counted_over_earlier_leaders_and_stops_are_among_them() ->
         AttemptEnded(5, "failure", 1, "bug", retried=False),
     )
     assert scene.read().by("perdure_run_restarts", "reason") == {
-        "disruption": 1, "failure": 0, "stopped": 2, "unknown": 1,
+        "disruption": 1, "failure": 0, "rolled_back": 0, "stopped": 2, "unknown": 1,
     }  # fmt: skip
 
 
@@ -126,6 +126,18 @@ def test_gpu_seconds_saved_are_those_of_the_result(told: dict[str, Any], expecte
     assert scene.read().value("perdure_run_gpu_seconds_saved") == 0.0
     scene.told(AttemptStarted(1), Ended(0, 0, result={"epochs": 40, "epochs_asked": 80, **told}))
     assert scene.read().value("perdure_run_gpu_seconds_saved") == expected
+
+
+def test_gpu_seconds_used_are_in_the_end_those_of_the_result() -> None:
+    scene = Scene(gpus=4)
+    scene.time += 50
+    scene.told(AttemptStarted(1), Ended(0, 0, result={"gpu_seconds_used": 396.5}))
+    scene.time += 30
+    assert scene.read().value("perdure_run_gpu_seconds_used") == 396.5
+    # Of a run that has failed nothing else tells.
+    failed = Scene(gpus=4).told(AttemptStarted(1), Ended(0, 70))
+    failed.time += 30
+    assert failed.read().value("perdure_run_gpu_seconds_used") == 4 * 2 * 30
 
 
 def test_what_has_ended_is_neither_idle_nor_overdue() -> None:

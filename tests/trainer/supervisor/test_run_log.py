@@ -15,7 +15,7 @@ from trainer.contract.messages import (
 )
 from trainer.contract.progress import Best
 from trainer.contract.run_events import EventKind, RunEvent, from_lines
-from trainer.contract.telemetry import CommitFailed, Earlier
+from trainer.contract.telemetry import BestNotStored, CommitFailed, Earlier, StepsAlarmed
 from trainer.supervisor.run_log import RunLog, merged
 
 STEP = Progress(0, 4, "training", 11)
@@ -98,6 +98,39 @@ def test_a_checkpoint_that_was_not_written_is_told() -> None:
     (found,) = events(CommitFailed(40, 2, "no space left"))
     assert "step 40" in found.message
     assert found.is_warning
+
+
+def test_what_the_watchdog_found_is_there_once_for_each_epoch_and_danger() -> None:
+    first = "epoch 5, step 3 (step 43 of the run): the loss is not finite; the step was skipped"
+    spike = (
+        "epoch 5, step 9 (step 49 of the run): the loss is 9, over the limit of 3 (spike); training goes on"
+    )
+    many = StepsAlarmed(4, "non_finite", 12, 11, first)
+    one = StepsAlarmed(4, "spike", 1, 0, spike)
+    found = events(AttemptStarted(1), many, one)[1:]
+    assert [(each.kind, each.epoch, each.cause, each.count) for each in found] == [
+        ("watchdog_alert", 5, "non_finite", 12),
+        ("watchdog_alert", 5, "spike", 1),
+    ]
+    assert found[0].message == f"12 steps of epoch 5, 11 of them skipped; the first: {first}"
+    assert found[1].message == spike
+    # The epoch was not saved, and is trained again.
+    again = events(AttemptStarted(2), many, one)[1:]
+    assert len(from_lines(merged(merged("", found), again))) == 2
+    later = events(AttemptStarted(2), StepsAlarmed(5, "spike", 1, 0, spike))[1:]
+    assert len(from_lines(merged(merged("", found), later))) == 3
+
+
+def test_a_best_model_that_is_not_read_back_is_there_once_and_once_more_when_given_up() -> None:
+    failed = BestNotStored("val_loss", 3, 0.25, "its bytes are others; 00001-1.keras stays the best")
+    given_up = BestNotStored("val_loss", 3, 0.25, "given up", given_up=True)
+    found = events(failed, failed, given_up)
+    kept = from_lines(merged("", found))
+    assert [(each.kind, each.monitor, each.epoch, each.value, each.cause) for each in kept] == [
+        ("best_not_stored", "val_loss", 3, 0.25, "read_back"),
+        ("best_not_stored", "val_loss", 3, 0.25, "given_up"),
+    ]
+    assert all(each.is_warning for each in kept)
 
 
 def test_how_it_ended() -> None:
