@@ -108,6 +108,7 @@ class Watchdog(StatefulCallback):
                 if the learning rate is to be lowered and a schedule owns it.
         """
         self._state = DivergenceState()
+        self._found: dict[str, _Found] = {}
         self._forget()
         self._stops = False
         if self.model is None:
@@ -226,7 +227,7 @@ class Watchdog(StatefulCallback):
 
     def _forget(self) -> None:
         self._alerts = self._left_out = 0
-        self._found: dict[str, _Found] = {}
+        self._found = {}
 
     def _note(self, cause: str, message: str, *, skipped: bool) -> None:
         found = self._found.setdefault(str(cause), _Found(first=message))
