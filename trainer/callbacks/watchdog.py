@@ -98,6 +98,7 @@ class Watchdog(StatefulCallback):
         self.rate_factor = rate_factor
         self.batch_hooks = True
         self._roll_backs = 0
+        self._found: dict[str, _Found] = {}
         self.on_train_begin()
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -226,7 +227,7 @@ class Watchdog(StatefulCallback):
 
     def _forget(self) -> None:
         self._alerts = self._left_out = 0
-        self._found: dict[str, _Found] = {}
+        self._found = {}
 
     def _note(self, cause: str, message: str, *, skipped: bool) -> None:
         found = self._found.setdefault(str(cause), _Found(first=message))
