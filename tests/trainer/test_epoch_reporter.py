@@ -25,7 +25,7 @@ def told(rate, *callbacks):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(rate), "mse")
     sent = []
-    reporter = EpochReporter(sent.append, 2, 8)
+    reporter = EpochReporter(sent.append, lambda: 2, 8)
     fit(model, X, X, batch_size=2, epochs=4, verbose=0, callbacks=[*callbacks, reporter])
     finished = [message for message in sent if isinstance(message, EpochFinished)]
     assert reporter.epoch_seconds == [message.seconds for message in finished]
@@ -53,7 +53,7 @@ def test_what_was_found_in_an_epochs_steps_is_told_at_its_end():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.5), "mse")
     watchdog, sent = Watchdog(non_finite=None, max_loss=-1.0, explosion="warn"), []
-    reporter = EpochReporter(sent.append, 2, 8, alarms=watchdog.alarms)
+    reporter = EpochReporter(sent.append, lambda: 2, 8, alarms=watchdog.alarms)
     fit(model, X, X, batch_size=2, epochs=3, verbose=0, callbacks=[watchdog, reporter])
     found = [message for message in sent if isinstance(message, StepsAlarmed)]
     assert [(each.epoch, each.cause, each.steps) for each in found] == [

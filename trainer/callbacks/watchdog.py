@@ -98,6 +98,7 @@ class Watchdog(StatefulCallback):
         self.rate_factor = rate_factor
         self.batch_hooks = True
         self._roll_backs = 0
+        self._found: dict[str, _Found] = {}
         self.on_train_begin()
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
