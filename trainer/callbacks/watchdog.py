@@ -109,7 +109,6 @@ class Watchdog(StatefulCallback):
                 if the learning rate is to be lowered and a schedule owns it.
         """
         self._state = DivergenceState()
-        self._found: dict[str, _Found] = {}
         self._forget()
         self._stops = False
         if self.model is None:
