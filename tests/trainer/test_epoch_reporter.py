@@ -1,13 +1,22 @@
-"""What is told of an epoch's learning rate: a change that a reducer or a person makes, no schedule's."""
+"""What is told of the rate: a change that a reducer or a person makes, no schedule's; and who stopped."""
 
 import keras
 import numpy as np
 import pytest
 
 from trainer import fit
-from trainer.callbacks import RateSchedule, ReduceLROnPlateau
+from trainer.callbacks import (
+    CSVLog,
+    EarlyStopping,
+    GradientMonitor,
+    RateSchedule,
+    ReduceLROnPlateau,
+    Stopping,
+    Watchdog,
+)
 from trainer.contract.messages import EpochFinished
-from trainer.epoch_reporter import EpochReporter
+from trainer.epoch_reporter import EpochReporter, StopRecord, observed
+from trainer.training_run import _stopper
 
 X = np.ones((8, 1), "float32")
 
@@ -24,7 +33,7 @@ def told(rate, *callbacks):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(rate), "mse")
     sent = []
-    reporter = EpochReporter(sent.append, 2, 8)
+    reporter = EpochReporter(sent.append, lambda: 2, 8)
     fit(model, X, X, batch_size=2, epochs=4, verbose=0, callbacks=[*callbacks, reporter])
     finished = [message for message in sent if isinstance(message, EpochFinished)]
     assert reporter.epoch_seconds == [message.seconds for message in finished]
@@ -46,3 +55,42 @@ def told(rate, *callbacks):
 )
 def test_a_change_is_told_once_and_a_schedule_is_none(rate, callbacks, expected):
     assert told(rate, *callbacks) == expected
+
+
+class Impatient(keras.callbacks.Callback):
+    """Stops after the first batch, and has a reason that it does not tell."""
+
+    reason = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = True
+
+
+def ended(callbacks, x=X):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    record = StopRecord()
+    fit(model, x, x, batch_size=2, epochs=3, verbose=0, callbacks=observed(callbacks, record, _stopper))
+    return record.stopped_by, record.reason
+
+
+def test_a_stop_is_that_of_who_asked_for_it(tmp_path):
+    def stack(*custom):
+        stopping = Stopping("loss < -1", monitor="loss")
+        early = EarlyStopping("loss", patience=9)
+        return [Watchdog(), GradientMonitor(), *custom, stopping, early, CSVLog(str(tmp_path / "log.csv"))]
+
+    assert ended(stack()) == (None, "")
+    assert ended(stack(Impatient())) == ("Impatient", "")
+    assert ended([Watchdog(), Stopping("loss > -1", monitor="loss")])[0] == "stopping"
+    early = EarlyStopping("loss", patience=1, min_delta=99.0)
+    assert ended([GradientMonitor(), early]) == ("early_stopping", "")
+
+
+def test_a_watchdog_says_which_step_it_stopped_for(tmp_path):
+    x = X.copy()
+    x[:] = np.nan
+    name, reason = ended([Watchdog(), Impatient()], x)
+    assert name == "watchdog"
+    assert reason.startswith("epoch 1, step 1 (step 1 of the run): the loss is not finite (worker 0): rows ")
+    assert reason.endswith(" of the data has values that are not finite")

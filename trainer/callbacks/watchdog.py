@@ -55,6 +55,9 @@ class Watchdog(StatefulCallback):
         rate_factor: What the learning rate is multiplied by, from the step on that was rolled back.
         max_roll_backs: Roll backs of a run after which it stops.
 
+    Attributes:
+        reason: Why it has stopped training, in a line for people; empty where it has not.
+
     Raises:
         ValueError: If an action is none of the four.
     """
@@ -100,6 +103,7 @@ class Watchdog(StatefulCallback):
         self._state = DivergenceState()
         self._alerts = self._left_out = 0
         self._stops = False
+        self.reason = ""
         if self.model is None:
             return
         beyond = sorted(self.options.actions & {Action.SKIP, Action.ROLL_BACK})
@@ -124,6 +128,7 @@ class Watchdog(StatefulCallback):
         if alert is not None and _told(self._state.in_a_row):
             warnings.warn(f"batch {batch}: {_what(alert, float(loss))}; {_done(alert)}", stacklevel=2)
         if alert is not None and alert.action is Action.STOP:
+            self._because(alert, f"batch {batch}: {_what(alert, float(loss))}")
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -132,12 +137,13 @@ class Watchdog(StatefulCallback):
             logs |= {ALERTS: self._alerts, SKIPPED: self._left_out}
 
     def state(self) -> dict[str, Any]:
-        """The policy's state under `divergence`, and the epoch's counts."""
+        """The policy's state under `divergence`, the epoch's counts, and why it stopped."""
         state = asdict(self._state)
         return {
             "divergence": {**state, "recent": list(self._state.recent)},
             "alerts": self._alerts,
             "skipped": self._left_out,
+            "reason": self.reason,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -145,6 +151,8 @@ class Watchdog(StatefulCallback):
         divergence = dict(state["divergence"])
         self._state = DivergenceState(**{**divergence, "recent": tuple(map(float, divergence["recent"]))})
         self._alerts, self._left_out = int(state["alerts"]), int(state["skipped"])
+        # Checkpoints of earlier versions have none.
+        self.reason = str(state.get("reason", ""))
 
     # What `trainer.contract.step_report.StepObserver` asks for.
 
@@ -172,7 +180,10 @@ class Watchdog(StatefulCallback):
         # What else is found on the way to a stop is no news.
         told = _told(self._state.in_a_row) or (reaction is not Reaction.NONE and not self._stops)
         self._stops = reaction is Reaction.STOP
-        message = f"{report.place}: {_what_and_where(alert, report)}; {_done(alert)}" if told else ""
+        what = f"{report.place}: {_what_and_where(alert, report)}" if told else ""
+        if self._stops:
+            self._because(alert, what)
+        message = f"{what}; {_done(alert)}" if told else ""
         return Verdict(reaction, alert.danger, message, self.rate_factor)
 
     def condemns(self, reports: Sequence[StepReport]) -> bool:
@@ -195,6 +206,9 @@ class Watchdog(StatefulCallback):
         if record.factor != 1.0:
             rates = own_rates(self.model)
             set_learning_rates(self.model, {name: rate * record.factor for name, rate in rates.items()})
+
+    def _because(self, alert: Alert, what: str) -> None:
+        self.reason = self.reason or (f"{what}; {alert.exhausted}" if alert.exhausted else what)
 
     def _judge(self, loss: float, *, is_finite: bool, skipped: bool) -> Alert | None:
         self._state, alert = self._judged(self._state, loss, is_finite, skipped)
