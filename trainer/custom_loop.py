@@ -197,8 +197,9 @@ class StartedCallbacks:
             self._steps.settle()
 
     def _batch_end(self, mode: str, batch: int, logs: Logs | None) -> None:
-        if self._wants[mode]:
-            self._hooks.batch(f"on_{mode}_batch_end", batch, python_values(logs))
+        # To turn a tensor into a number is to wait for the device.
+        values = python_values(logs) if self._wants[mode] else {}
+        self._hooks.batch(f"on_{mode}_batch_end", batch, values)
 
     def _global(self, logs: Logs | None) -> dict[str, Any]:
         mine = python_values(logs)

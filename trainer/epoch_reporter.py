@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from trainer.callbacks import Stopping, Watchdog
 from trainer.callbacks.learning_rate import own_rates
 from trainer.contract.messages import BestSoFar, EpochFinished
 from trainer.contract.progress import Best
@@ -139,10 +140,25 @@ class StopRecord:
 
 
 class StopObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Stands behind a callback and notes that training shall stop since then."""
+    """Stands behind a callback and notes that training shall stop since then.
 
-    def __init__(self, record: StopRecord, name: str, reason: Callable[[], str] = str) -> None:
+    Args:
+        record: Where it is noted.
+        name: Of the callback.
+        reason: Tells why the callback has asked for it; may be empty.
+        always_says_why: Whether without a reason it was not this callback, but a hook of another one before.
+    """
+
+    def __init__(
+        self,
+        record: StopRecord,
+        name: str,
+        reason: Callable[[], str] = str,
+        *,
+        always_says_why: bool = False,
+    ) -> None:
         super().__init__()
+        self._always_says_why = always_says_why
         self._record = record
         self._name = name
         self._reason = reason
@@ -158,22 +174,33 @@ class StopObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Notes the name, unless one stands there already."""
-        if self.model.stop_training and self._record.stopped_by is None:
-            self._record.stopped_by = self._name
-            self._record.reason = self._reason()
+        if not self.model.stop_training or self._record.stopped_by is not None:
+            return
+        reason = self._reason()
+        if reason or not self._always_says_why:
+            self._record.stopped_by, self._record.reason = self._name, reason
 
 
-def observed(callbacks: Sequence[Any], record: StopRecord, name_of: Callable[[Any], str]) -> list[Any]:
-    """Puts a `StopObserver` behind each callback.
+def observed(callbacks: Sequence[Any], record: StopRecord, name_of: Callable[[Any], str | None]) -> list[Any]:
+    """Puts a `StopObserver` behind each callback that may stop training.
 
     Args:
         callbacks: Keras callbacks, in their order.
         record: Where the first that stops training is noted.
-        name_of: Name of a callback as it shall stand in the record.
+        name_of: Name of a callback as it shall stand in the record; None where it never stops training.
     """
-    return [each for callback in callbacks for each in (callback, _observer(callback, record, name_of))]
+    found: list[Any] = []
+    for callback in callbacks:
+        found.append(callback)
+        name = name_of(callback)
+        if name is not None:
+            found.append(_observer(callback, record, name))
+    return found
 
 
-def _observer(callback: Any, record: StopRecord, name_of: Callable[[Any], str]) -> StopObserver:
+def _observer(callback: Any, record: StopRecord, name: str) -> StopObserver:
     # A callback of ours, or of a user's, that knows why has an attribute `reason`.
-    return StopObserver(record, name_of(callback), lambda: str(getattr(callback, "reason", "") or ""))
+    def reason() -> str:
+        return str(getattr(callback, "reason", "") or "")
+
+    return StopObserver(record, name, reason, always_says_why=isinstance(callback, Stopping | Watchdog))

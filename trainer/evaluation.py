@@ -50,9 +50,10 @@ class Evaluation:
                 state.last = python_values(outputs) if self._logs_by_itself else None
             hooks.inspect("test", first, steps, self._source.structure)
             first += len(steps)
+            logs = {}
             if every_batch:
                 logs = batch_logs(self._strategy, self._metrics, self._step, outputs)
-                hooks.batch("on_test_batch_end", first - 1, logs)
+            hooks.batch("on_test_batch_end", first - 1, logs)
             if bar:
                 bar.step(len(steps))
             self._tickets.completed(position)

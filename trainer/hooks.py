@@ -86,7 +86,8 @@ class Hooks:
     def has_batch_hooks(self, mode: str) -> bool:
         """Whether any callback, also one of another worker's, wants the metrics of every batch of `mode`."""
         hooks = (f"on_{mode}_batch_begin", f"on_{mode}_batch_end")
-        # One with `batch_logs = False` has its hooks called and needs no metrics, which cost a collective.
+        # One with `batch_logs = False` has its hooks called all the same, with logs that may be empty: it
+        # needs no metrics, which cost a collective.
         asking = [c for c in self.callbacks if getattr(c, "batch_logs", True) is not False]
         return any(wants_batch_hook(c, hook) for c in asking for hook in hooks)
 

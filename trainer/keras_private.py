@@ -185,6 +185,9 @@ class StepProbe(Protocol):
     def applied(self, variables: Sequence[Any]) -> None:
         """The gradients have been applied, or skipped."""
 
+    def judged_by_loss(self) -> Any:
+        """Whether to apply gradients that it does not see, a bool; a collective."""
+
 
 @contextmanager
 def as_one_process(model: Any, replicas: int, probe: StepProbe | None = None) -> Iterator[None]:
@@ -200,7 +203,8 @@ def as_one_process(model: Any, replicas: int, probe: StepProbe | None = None) ->
         model: A compiled model.
         replicas: Of all workers.
         probe: Told of every loss and gradient, and asked whether to apply it. Not of the gradients under a
-            LossScaleOptimizer: those may overflow, and that is what it is for.
+            LossScaleOptimizer: those may overflow, and that is what it is for. Of a step that the loss alone
+            has skipped, the loss scale learns nothing.
     """
     with ExitStack() as undo:
         if replicas > 1:
@@ -217,8 +221,10 @@ def as_one_process(model: Any, replicas: int, probe: StepProbe | None = None) ->
                 _override(undo, optimizer, "_all_reduce_sum_gradients", lambda pairs: pairs)
         if probe is not None:
             _override(undo, model, "compute_loss", _telling_loss(model.compute_loss, probe))
-            for optimizer in optimizers_of(model) if replicas == 1 else ():
-                if is_watched(model, optimizer):
+            for optimizer in optimizers_of(model):
+                if probe.skips and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                    _override(undo, optimizer, "apply", _unless_skipped(optimizer.apply, probe))
+                elif replicas == 1 and is_watched(model, optimizer):
                     apply = _watched(optimizer, optimizer._backend_apply_gradients, probe)
                     _override(undo, optimizer, "_backend_apply_gradients", apply)
         yield
@@ -310,30 +316,59 @@ def _apply_if_good(
     # `apply` counts the step, whatever comes of it here.
     iterations = optimizer._iterations.value
 
-    def branch(
-        good: Any, apply: Callable[[], None], each: Callable[[Any, Callable[[Any], Any]], Any]
-    ) -> None:
-        def yes() -> Any:
-            apply()
-            return tf.constant(0)
+    def uncount(each: Callable[[Any, Callable[[Any], Any]], Any]) -> None:
+        each(iterations, lambda variable: variable.assign_sub(tf.ones_like(variable)))
 
-        def no() -> Any:
-            each(iterations, lambda variable: variable.assign_sub(tf.ones_like(variable)))
-            return tf.constant(0)
+    _where_good(good, grads, lambda grads: update(grads, variables), uncount)
+    probe.applied(variables)
 
-        tf.cond(good, yes, no)
+
+def _unless_skipped(apply: Callable[..., None], probe: StepProbe) -> Callable[..., None]:
+    def guarded(grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        good = probe.judged_by_loss()
+        _where_good(good, grads, lambda grads: apply(grads, trainable_variables), lambda _: None)
+
+    return guarded
+
+
+def _where_good(
+    good: Any,
+    grads: Sequence[Any],
+    apply: Callable[[Sequence[Any]], None],
+    otherwise: Callable[[Callable[[Any, Callable[[Any], Any]], Any]], None],
+) -> None:
+    """Applies gradients on all replicas, or does something else.
+
+    Args:
+        good: Whether to apply them, equal on all replicas.
+        grads: Of this replica.
+        apply: Called in each replica.
+        otherwise: Called once, with what changes a variable on all replicas.
+    """
 
     def across_replicas(strategy: tf.distribute.Strategy, grads: Any, good: Any) -> None:
-        def apply() -> None:
-            strategy.extended.call_for_each_replica(lambda grads: update(grads, variables), args=(grads,))
+        def everywhere() -> None:
+            strategy.extended.call_for_each_replica(apply, args=(grads,))
 
-        branch(strategy.experimental_local_results(good)[0], apply, strategy.extended.update)
+        first = strategy.experimental_local_results(good)[0]
+        _either(first, everywhere, lambda: otherwise(strategy.extended.update))
 
     if tf.__internal__.distribute.strategy_supports_no_merge_call():
-        branch(good, lambda: update(grads, variables), lambda variable, change: change(variable))
+        _either(good, lambda: apply(grads), lambda: otherwise(lambda variable, change: change(variable)))
     else:
+        # A synchronisation inside a cond is only allowed across replicas.
         tf.distribute.get_replica_context().merge_call(across_replicas, args=(grads, good))
-    probe.applied(variables)
+
+
+def _either(condition: Any, yes: Callable[[], None], no: Callable[[], None]) -> None:
+    def run(branch: Callable[[], None]) -> Callable[[], Any]:
+        def body() -> Any:
+            branch()
+            return tf.constant(0)
+
+        return body
+
+    tf.cond(condition, run(yes), run(no))
 
 
 def _divided(gradient: Any, replicas: int) -> Any:
@@ -411,12 +446,4 @@ def _overwrite_with_average(optimizer: Any) -> None:
 
 def _branch(iterations: Any, every: int, yes: Callable[[], None], no: Callable[[], None]) -> None:
     # A synchronisation inside a cond is only allowed across replicas, where this is called from.
-    def run(branch: Callable[[], None]) -> Callable[[], Any]:
-        def body() -> Any:
-            branch()
-            return tf.constant(0)
-
-        return body
-
-    due = tf.equal((tf.convert_to_tensor(iterations) + 1) % every, 0)
-    tf.cond(due, run(yes), run(no))
+    _either(tf.equal((tf.convert_to_tensor(iterations) + 1) % every, 0), yes, no)

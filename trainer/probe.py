@@ -104,8 +104,7 @@ class Probe:
             before = [tf.identity(v.value) for v in self._reverted]
             logs = method(batch)
             if trace.summed is None:
-                trace.summed = self._sum(self.local(()))
-                trace.good = self._judge(trace, tf.constant(True))
+                self.judged_by_loss()
             for variable, value in zip(self._reverted, before, strict=True):
                 variable.value.assign(tf.where(trace.good, variable.value, value))
             return logs, self._vector(trace)
@@ -146,13 +145,19 @@ class Probe:
         if trace is None:
             return tf.constant(True)
         norm = _square_norm(grads)
-        # A step may apply gradients several times, such as a GAN's to each of its two models.
-        trace.summed = summed if trace.summed is None else _later(trace.summed, summed)
         trace.square_norm = norm if trace.square_norm is None else trace.square_norm + norm
-        trace.good = self._judge(trace, tf.math.is_finite(norm))
+        self._judge(trace, summed, tf.math.is_finite(norm))
         if trace.measures:
             trace.weights_before = [tf.identity(_value(v)) for v in variables]
             trace.layers = [*(trace.layers or []), *zip(grads, variables, strict=True)]
+        return trace.good
+
+    def judged_by_loss(self) -> Any:
+        """See `keras_private.StepProbe`."""
+        trace = self._trace
+        if trace is None:
+            return tf.constant(True)
+        self._judge(trace, self._sum(self.local(())), tf.constant(True))
         return trace.good
 
     def applied(self, variables: Sequence[Any]) -> None:
@@ -169,15 +174,17 @@ class Probe:
         trace.layers = [*known, *measured]
         self._names = [*self._names[: len(known)], *(v.path for v in variables)]
 
-    def _judge(self, trace: _Trace, finite: Any) -> Any:
-        """Whether the step is good enough to be applied."""
+    def _judge(self, trace: _Trace, summed: Any, finite: Any) -> None:
+        """Notes what all replicas have told, and whether the step is good enough to be applied."""
+        # A step may apply gradients several times, such as a GAN's to each of its two models.
+        trace.summed = summed if trace.summed is None else _later(trace.summed, summed)
         losses, flags = tf.split(trace.summed, 2)
         good = tf.constant(True) if trace.good is None else trace.good
         if self._skips_non_finite:
             good &= finite & tf.reduce_all(tf.equal(flags, 0.0))
         if self._skips_losses:
             good &= tf.reduce_sum(losses) / self._replicas <= trace.limit
-        return good
+        trace.good = good
 
     def _sum(self, vector: Any) -> Any:
         if self._replicas == 1:

@@ -54,8 +54,8 @@ def finished(
 
     Args:
         experiment_digest: Of experiment and code; no other experiment's run takes the result for its own.
-        stopped_by: `epochs`, `early_stopping`, `stopping`, `deadline`, or the class of the callback that did
-            it.
+        stopped_by: `epochs`, `early_stopping`, `stopping`, `watchdog`, `deadline`, or the class of the
+            callback that did it.
         epochs: Epochs trained.
         epochs_asked: Epochs that the experiment allowed.
         best: For every version kept its monitor, epoch (from 1), value and path; best first per monitor.

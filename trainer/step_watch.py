@@ -31,6 +31,9 @@ from trainer.step import ReplicaStep
 JUDGED_AFTER = 8
 """How many more executions begin before one is judged: the device has long done it, so nobody waits."""
 
+MOST_LOOKS = 16
+"""Of how many steps of a training the rows are read again, to find those that are damaged."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -84,6 +87,7 @@ class StepWatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         self._unjudged: deque[_Unjudged] = deque()
         self._limits: tuple[float, Any] = (math.nan, None)
         self._records: tuple[RollBack, ...] = ()
+        self._looks = 0
 
     @classmethod
     def of(cls, callbacks: Sequence[Any], model: Any, topology: Topology) -> "StepWatch | None":
@@ -127,6 +131,7 @@ class StepWatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Starts afresh."""
         self._unjudged.clear()
+        self._looks = 0
 
     def begin(self, records: Sequence[RollBack]) -> None:
         """Training goes on, or begins; after `restore`.
@@ -190,7 +195,8 @@ class StepWatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         """
         judged = [Judged(NOTHING, None)]
         while self._unjudged and (rest or len(self._unjudged) > JUDGED_AFTER):
-            for report in self._reports(self._unjudged.popleft()):
+            for found in self._reports(self._unjudged.popleft()):
+                report = found if found.is_finite else self._with_rows(found)
                 verdict = strongest([self._told(each.observe(report)) for each in self._observers])
                 judged.append(Judged(verdict, report))
                 if verdict.reaction is Reaction.ROLL_BACK:
@@ -222,8 +228,9 @@ class StepWatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         )
 
     def state(self) -> dict[str, Any]:
-        """What is not judged yet."""
+        """What is not judged yet, and how often rows were looked at."""
         return {
+            "looks": self._looks,
             "places": [[list(astuple(place)) for place in each.places] for each in self._unjudged],
             "limits": np.asarray([each.limit for each in self._unjudged], np.float64),
             "found": [np.asarray(each.found) for each in self._unjudged],
@@ -231,6 +238,8 @@ class StepWatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` returned."""
+        # Checkpoints of earlier versions have none.
+        self._looks = int(state.get("looks", 0))
         self._unjudged = deque(
             _Unjudged(tuple(StepPlace(*place) for place in places), float(limit), np.asarray(found))
             for places, limit, found in zip(state["places"], state["limits"], state["found"], strict=True)
@@ -244,16 +253,28 @@ class StepWatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
     def _reports(self, execution: _Unjudged) -> Iterator[StepReport]:
         found = np.asarray(execution.found).reshape(len(execution.places), -1)
         for place, vector in zip(execution.places, found, strict=True):
-            report = self.probe.read(vector, place, execution.limit)
-            yield report if report.is_finite else self._with_rows(report)
+            yield self.probe.read(vector, place, execution.limit)
 
     def _with_rows(self, report: StepReport) -> StepReport:
-        """The report with the rows to blame, where the data can tell."""
+        """The report with the rows to blame, where they have numbers; nothing is read yet."""
         numbers = getattr(self._source, "row_numbers", None)
         if numbers is None:
             return report
         shares = numbers(report.place.pass_index, report.place.batch)
         blamed = report.trouble.replicas or range(len(shares))
         rows = np.concatenate([shares[replica] for replica in blamed])
-        damaged = self._source.damaged(rows)  # type: ignore[attr-defined]  # it has the one with the other
-        return replace(report, rows=tuple(map(int, rows)), damaged=tuple(map(int, damaged)))
+        found = replace(report, rows=tuple(map(int, rows)))
+        # Where only the sum is not finite, no row is.
+        return replace(found, look=partial(self._look, rows)) if report.trouble.replicas else found
+
+    def _look(self, rows: np.ndarray) -> tuple[int, ...]:
+        """Which of the rows are damaged; none where that has been asked too often, or cannot be found out."""
+        if self._looks == MOST_LOOKS:
+            return ()
+        self._looks += 1
+        try:
+            # It has `damaged` with `row_numbers`.
+            return tuple(map(int, self._source.damaged(rows)))  # type: ignore[attr-defined]
+        except Exception as error:  # noqa: BLE001  # the user's own code runs here, beside training
+            _log.warning("rows cannot be looked at again: %s: %s", type(error).__name__, error)
+            return ()

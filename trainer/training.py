@@ -211,9 +211,10 @@ class Training:
             self._hooks.inspect("train", first, steps, self._source.structure)
             first += len(steps)
             self._done(steps, first, outputs)
+            logs = {}
             if self._every_batch:
                 logs = batch_logs(self._strategy, self._metrics, self._step, outputs)
-                self._hooks.batch("on_train_batch_end", first - 1, logs)
+            self._hooks.batch("on_train_batch_end", first - 1, logs)
             examples = steps[0].examples * len(steps)
             measured = Execution(len(steps), examples, began, waited - before, waited, position)
             pending.append(_Pending(position, outputs, measured))

@@ -406,13 +406,17 @@ def _row_count(data: Any) -> int | None:
     return len(leaves[0]) if leaves and hasattr(leaves[0], "__len__") else None
 
 
-def _stopper(callback: Any) -> str:
+def _stopper(callback: Any) -> str | None:
+    """What stands in the result for a callback that stops training; None for those of ours that never do."""
     if isinstance(callback, Stopping):
         return "stopping"
     if isinstance(callback, Watchdog):
         return "watchdog"
     own = isinstance(callback, EarlyStopping | keras.callbacks.EarlyStopping)
-    return "early_stopping" if own else type(callback).__name__
+    if own:
+        return "early_stopping"
+    kind = type(callback)
+    return None if kind.__module__.startswith("trainer.") else kind.__name__
 
 
 def _best(callbacks: list[Any]) -> list[Mapping[str, Any]]:

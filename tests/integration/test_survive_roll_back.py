@@ -145,6 +145,7 @@ def test_it_stops_where_it_has_gone_back_often_enough(tmp_path: Path, undisturbe
     assert went_back(run) == 1
     ended = outcome(run)
     assert ended["stopped_by"] == "watchdog"
+    assert result_of(run)["stop_reason"].endswith("; the run has gone back 1 times")
     assert list(ended["rollbacks"]) == ["1.json"]
     assert ended["rollbacks"]["1.json"] == undisturbed["rollbacks"]["1.json"]
     assert run.of(Ended, 0)[-1].exit_code == 0

@@ -35,6 +35,7 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     names = ["measured", "skip", "without the bad batch", "skip, compiled", "measured, compiled"]
+    names += ["outlier, loss scale", "without the bad batch, loss scale"]
     return run_cases(MODULE, names, Setting(), tmp_path_factory.mktemp("alone"))
 
 
@@ -63,13 +64,24 @@ def test_a_warning_changes_nothing(outcomes: Outcomes) -> None:
     assert np.isnan(found["weights"][0]).any()
 
 
-@pytest.mark.parametrize("name", ["skip", "skip, several steps", "outlier"])
-def test_a_skipped_batch_was_never_there_to_the_bit(outcomes: Outcomes, name: str) -> None:
-    found, expected = both(outcomes, name), both(outcomes, "without the bad batch")
+def require_never_there(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found["history"]["watchdog_skipped"] == [1, 1]
     assert found["digest"] == expected["digest"]
     assert found["iterations"] == expected["iterations"] == 2 * (STEPS - 1)
     assert {key: found["history"][key] for key in expected["history"]} == expected["history"]
-    assert found["history"]["watchdog_skipped"] == [1, 1]
+    for variable, other in zip(found["optimizer"], expected["optimizer"], strict=True):
+        np.testing.assert_array_equal(variable, other)
+
+
+@pytest.mark.parametrize("name", ["skip", "skip, several steps", "outlier"])
+def test_a_skipped_batch_was_never_there_to_the_bit(outcomes: Outcomes, name: str) -> None:
+    require_never_there(both(outcomes, name), both(outcomes, "without the bad batch"))
+
+
+def test_a_loss_scale_knows_nothing_of_a_skipped_batch_either(outcomes: Outcomes, alone: Outcomes) -> None:
+    for each in (outcomes, alone):
+        expected = both(each, "without the bad batch, loss scale")
+        require_never_there(both(each, "outlier, loss scale"), expected)
 
 
 def test_a_loss_that_is_not_finite_is_named_before_the_gradient(outcomes: Outcomes) -> None:

@@ -65,6 +65,7 @@ def told(context: Context, model: Any, history: Any, watching: Any) -> dict[str,
         "digest": weights_digest(model),
         "history": history.history,
         "iterations": int(model.optimizer.iterations.numpy()),
+        "optimizer": [np.asarray(variable) for variable in model.optimizer.variables],
         "seen": getattr(watching, "seen", None),
         "weights": [np.asarray(weight) for weight in model.get_weights()],
     }
@@ -85,15 +86,19 @@ def watched(
     return case
 
 
-def without_the_bad_batch(context: Context) -> Any:
+def without_the_bad_batch(**compiled: Any) -> Callable[[Context], Any]:
     """What skipping has to come to: the batch was never there."""
-    x, y = data()
-    kept = np.delete(np.arange(ROWS), np.arange(BAD_STEP * BATCH, (BAD_STEP + 1) * BATCH))
-    model = build(context)
-    history = context.fit(
-        model, x[kept], y[kept], batch_size=BATCH, epochs=2, shuffle=False, verbose=0, seed=1
-    )
-    return told(context, model, history, None)
+
+    def case(context: Context) -> Any:
+        x, y = data()
+        kept = np.delete(np.arange(ROWS), np.arange(BAD_STEP * BATCH, (BAD_STEP + 1) * BATCH))
+        model = build(context, **compiled)
+        history = context.fit(
+            model, x[kept], y[kept], batch_size=BATCH, epochs=2, shuffle=False, verbose=0, seed=1
+        )
+        return told(context, model, history, None)
+
+    return case
 
 
 def unwatched(context: Context) -> Any:
@@ -103,16 +108,20 @@ def unwatched(context: Context) -> Any:
     return told(context, model, history, None)
 
 
-def outlier(context: Context) -> Any:
+def outlier(**compiled: Any) -> Callable[[Context], Any]:
     """A batch with a finite loss far over the others', skipped for it."""
-    x, y = data(bad=False)
-    y[BAD_ROW] = 1e4
-    model = build(context)
-    watching = watchdog(max_loss=1e3, explosion="skip")
-    history = context.fit(
-        model, x, y, batch_size=BATCH, epochs=2, shuffle=False, verbose=0, seed=1, callbacks=[watching]
-    )
-    return told(context, model, history, watching)
+
+    def case(context: Context) -> Any:
+        x, y = data(bad=False)
+        y[BAD_ROW] = 1e4
+        model = build(context, **compiled)
+        watching = watchdog(max_loss=1e3, explosion="skip")
+        history = context.fit(
+            model, x, y, batch_size=BATCH, epochs=2, shuffle=False, verbose=0, seed=1, callbacks=[watching]
+        )
+        return told(context, model, history, watching)
+
+    return case
 
 
 def measured(**compiled: Any) -> Callable[[Context], Any]:
@@ -145,13 +154,11 @@ def accumulating(context: Context) -> Any:
     return watched(non_finite="skip", compiled={"optimizer": optimizer})(context)
 
 
-def loss_scale(context: Context) -> Any:
+def scaled() -> Any:
+    """An optimizer with a loss scale, which grows on the way."""
     import keras
 
-    def optimizer() -> Any:
-        return keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01))
-
-    return watched(non_finite="warn", compiled={"optimizer": optimizer})(context)
+    return keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01), dynamic_growth_steps=5)
 
 
 CASES: dict[str, Callable[[Context], Any]] = {
@@ -161,13 +168,15 @@ CASES: dict[str, Callable[[Context], Any]] = {
     "skip, shuffled": watched(non_finite="skip", shuffle=True),
     "skip, several steps": watched(non_finite="skip", compiled={"steps_per_execution": 4}),
     "skip, eager": watched(non_finite="skip", compiled={"run_eagerly": True}),
-    "without the bad batch": without_the_bad_batch,
+    "without the bad batch": without_the_bad_batch(),
     "good data": watched(bad=False),
     "unwatched": unwatched,
-    "outlier": outlier,
+    "outlier": outlier(),
     "measured": measured(),
     "skip, compiled": watched(non_finite="skip", compiled={"jit_compile": True}),
     "measured, compiled": measured(jit_compile=True),
     "accumulating": accumulating,
-    "loss scale": loss_scale,
+    "loss scale": watched(non_finite="warn", compiled={"optimizer": scaled}),
+    "outlier, loss scale": outlier(optimizer=scaled),
+    "without the bad batch, loss scale": without_the_bad_batch(optimizer=scaled),
 }

@@ -1,14 +1,23 @@
-"""What is told of an epoch's learning rate: a change that a reducer or a person makes, no schedule's."""
+"""What is told of the rate: a change that a reducer or a person makes, no schedule's; and who stopped."""
 
 import keras
 import numpy as np
 import pytest
 
 from trainer import fit
-from trainer.callbacks import RateSchedule, ReduceLROnPlateau, Watchdog
+from trainer.callbacks import (
+    CSVLog,
+    EarlyStopping,
+    GradientMonitor,
+    RateSchedule,
+    ReduceLROnPlateau,
+    Stopping,
+    Watchdog,
+)
 from trainer.contract.messages import EpochFinished
 from trainer.contract.telemetry import StepsAlarmed
-from trainer.epoch_reporter import EpochReporter
+from trainer.epoch_reporter import EpochReporter, StopRecord, observed
+from trainer.training_run import _stopper
 
 X = np.ones((8, 1), "float32")
 
@@ -60,3 +69,42 @@ def test_what_was_found_in_an_epochs_steps_is_told_at_its_end():
         (epoch, "explosion", 4) for epoch in range(3)
     ]
     assert [each.first.partition(" (")[0] for each in found] == [f"epoch {n}, step 1" for n in (1, 2, 3)]
+
+
+class Impatient(keras.callbacks.Callback):
+    """Stops after the first batch, and has a reason that it does not tell."""
+
+    reason = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = True
+
+
+def ended(callbacks, x=X):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    record = StopRecord()
+    fit(model, x, x, batch_size=2, epochs=3, verbose=0, callbacks=observed(callbacks, record, _stopper))
+    return record.stopped_by, record.reason
+
+
+def test_a_stop_is_that_of_who_asked_for_it(tmp_path):
+    def stack(*custom):
+        stopping = Stopping("loss < -1", monitor="loss")
+        early = EarlyStopping("loss", patience=9)
+        return [Watchdog(), GradientMonitor(), *custom, stopping, early, CSVLog(str(tmp_path / "log.csv"))]
+
+    assert ended(stack()) == (None, "")
+    assert ended(stack(Impatient())) == ("Impatient", "")
+    assert ended([Watchdog(), Stopping("loss > -1", monitor="loss")])[0] == "stopping"
+    early = EarlyStopping("loss", patience=1, min_delta=99.0)
+    assert ended([GradientMonitor(), early]) == ("early_stopping", "")
+
+
+def test_a_watchdog_says_which_step_it_stopped_for(tmp_path):
+    x = X.copy()
+    x[:] = np.nan
+    name, reason = ended([Watchdog(), Impatient()], x)
+    assert name == "watchdog"
+    assert reason.startswith("epoch 1, step 1 (step 1 of the run): the loss is not finite (worker 0): rows ")
+    assert reason.endswith(" of the data has values that are not finite")

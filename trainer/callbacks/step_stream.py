@@ -21,10 +21,12 @@ MOST_AT_ONCE = 1000
 """Records that a sink is given at once at most."""
 DRAIN_SECONDS = 3.0
 """How long the end of training waits for what is still to be sent."""
+IDLE_SECONDS = 60.0
+"""How long the thread stays where no record comes: nobody tells of a training that an exception has ended."""
 
 
 class StepStream(StatefulCallback):
-    """Tells a sink of training steps that are done, in batches, on a thread of its own.
+    """Tells a sink of training steps that are done, in batches, on a thread that stays while there are any.
 
     Training puts a record into a bounded buffer and goes on: a sink that is slow, or fails, costs the oldest
     records, which are counted, and no time. Under `trainer.fit` nothing waits for the device either; under
@@ -71,20 +73,18 @@ class StepStream(StatefulCallback):
         self._failures = 0
         self._not_before = 0.0
         self._warned = False
+        self._added = 0.0
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Starts the thread."""
+        """Starts afresh."""
         self._count = 0
         self._abandoned = False
         self._forget()
-        self._ending = threading.Event()
-        # A daemon: a sink that never answers must not keep the process from its end.
-        self._thread = threading.Thread(
-            target=self._work, args=(self._ending,), name="step-stream", daemon=True
-        )
-        self._thread.start()
+        # Not set where an exception has ended the training before: its thread, if it is there yet, goes on.
+        if self._ending.is_set():
+            self._ending, self._thread = threading.Event(), None
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Notes the epoch, for the batch hooks."""
@@ -111,11 +111,16 @@ class StepStream(StatefulCallback):
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Waits `DRAIN_SECONDS` for what is left; what is not sent by then is lost."""
-        self._ending.set()
-        if self._thread is None:
+        # Under the lock: a thread that is there stays for what is left.
+        with self._lock:
+            self._ending.set()
+        if self._unsent():
+            self._stay()
+        thread = self._thread
+        if thread is None:
             return
-        self._thread.join(DRAIN_SECONDS)
-        if self._thread.is_alive():
+        thread.join(DRAIN_SECONDS)
+        if thread.is_alive():
             # Nobody waits for what its sink still says.
             self._count_lost(len(self._unsent()))
             self._abandoned = True
@@ -127,7 +132,9 @@ class StepStream(StatefulCallback):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on counting, and sends what was not sent."""
         self._count = int(state["count"])
-        self._buffer.put(*(json.loads(line) for line in state["unsent"]))
+        if state["unsent"]:
+            self._buffer.put(*(json.loads(line) for line in state["unsent"]))
+            self._stay()
 
     def _add(
         self, epoch: int, step: int, steps: int, seconds: float, value: Any, more: Mapping[str, Any]
@@ -138,12 +145,29 @@ class StepStream(StatefulCallback):
         record = {"time": time.time(), "epoch": epoch + 1, "step": step + 1, "seconds": seconds, **more}
         loss = _number(value)
         self._buffer.put(record if loss is None else {**record, "loss": loss})
+        self._stay()
+
+    def _stay(self) -> None:
+        """Has the thread there for the next `IDLE_SECONDS`."""
+        with self._lock:
+            self._added = time.monotonic()
+            if self._thread is None:
+                # A daemon: a sink that never answers must not keep the process from its end.
+                self._thread = threading.Thread(
+                    target=self._work, args=(self._ending,), name="step-stream", daemon=True
+                )
+                self._thread.start()
 
     # All below is the thread's.
 
     def _work(self, ending: threading.Event) -> None:
         while not ending.wait(self._sink.pause):
             self._send_all()
+            # Under the lock, so that no record falls between the look and the end.
+            with self._lock:
+                if not ending.is_set() and time.monotonic() - self._added >= IDLE_SECONDS:
+                    self._thread = None
+                    return
         last = time.monotonic() + DRAIN_SECONDS
         self._not_before = 0.0
         while self._unsent() and self._not_before < last and not self._abandoned:

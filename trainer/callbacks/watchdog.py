@@ -65,6 +65,9 @@ class Watchdog(StatefulCallback):
         rate_factor: What the learning rate is multiplied by, from the step on that was rolled back.
         max_roll_backs: Roll backs of a run after which it stops.
 
+    Attributes:
+        reason: Why it has stopped training, in a line for people; empty where it has not.
+
     Raises:
         ValueError: If an action is none of the four.
     """
@@ -111,6 +114,7 @@ class Watchdog(StatefulCallback):
         self._state = DivergenceState()
         self._forget()
         self._stops = False
+        self.reason = ""
         if self.model is None:
             return
         beyond = sorted(self.options.actions & {Action.SKIP, Action.ROLL_BACK})
@@ -135,6 +139,7 @@ class Watchdog(StatefulCallback):
         if alert is not None and _told(self._state.in_a_row):
             warnings.warn(f"batch {batch}: {_what(alert, float(loss))}; {_done(alert)}", stacklevel=2)
         if alert is not None and alert.action is Action.STOP:
+            self._because(alert, f"batch {batch}: {_what(alert, float(loss))}")
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -143,13 +148,14 @@ class Watchdog(StatefulCallback):
             logs |= {ALERTS: self._alerts, SKIPPED: self._left_out}
 
     def state(self) -> dict[str, Any]:
-        """The policy's state under `divergence`, and the epoch's counts."""
+        """The policy's state under `divergence`, the epoch's counts, and why it stopped."""
         state = asdict(self._state)
         return {
             "divergence": {**state, "recent": list(self._state.recent)},
             "alerts": self._alerts,
             "skipped": self._left_out,
             "found": {cause: [kind.steps, kind.skipped, kind.first] for cause, kind in self._found.items()},
+            "reason": self.reason,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -158,6 +164,7 @@ class Watchdog(StatefulCallback):
         self._state = DivergenceState(**{**divergence, "recent": tuple(map(float, divergence["recent"]))})
         self._alerts, self._left_out = int(state["alerts"]), int(state["skipped"])
         # Checkpoints of earlier versions have none.
+        self.reason = str(state.get("reason", ""))
         self._found = {cause: _Found(*kept) for cause, kept in state.get("found", {}).items()}
 
     def alarms(self, epoch: int) -> list[StepsAlarmed]:
@@ -197,9 +204,12 @@ class Watchdog(StatefulCallback):
         # What else is found on the way to a stop is no news.
         told = _told(self._state.in_a_row) or (reaction is not Reaction.NONE and not self._stops)
         self._stops = reaction is Reaction.STOP
-        message = ""
+        what = ""
         if told or alert.danger not in self._found:
-            message = f"{report.place}: {_what_and_where(alert, report)}; {_done(alert)}"
+            what = f"{report.place}: {_what_and_where(alert, report)}"
+        if self._stops:
+            self._because(alert, what)
+        message = f"{what}; {_done(alert)}" if what else ""
         self._note(alert.danger, message, skipped=report.skipped)
         return Verdict(reaction, alert.danger, message if told else "", self.rate_factor)
 
@@ -233,6 +243,9 @@ class Watchdog(StatefulCallback):
         found = self._found.setdefault(str(cause), _Found(first=message))
         found.steps += 1
         found.skipped += skipped
+
+    def _because(self, alert: Alert, what: str) -> None:
+        self.reason = self.reason or (f"{what}; {alert.exhausted}" if alert.exhausted else what)
 
     def _judge(self, loss: float, *, is_finite: bool, skipped: bool) -> Alert | None:
         self._state, alert = self._judged(self._state, loss, is_finite, skipped)

@@ -1,9 +1,10 @@
 """What is known of a training step once it is done, and what follows from it."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol
 
 from trainer.contract.rollback import RollBack
@@ -92,7 +93,7 @@ class StepReport:
         layers: The weights, in a step that was measured.
         rows: Numbers of the rows of data that are to blame: those of the replicas in trouble, or of all
             where the trouble is everyone's. Empty for a step without trouble, and where rows have no numbers.
-        damaged: Those of them that hold values which are not finite.
+        look: Finds in the data which of these rows hold values that are not finite; empty where nobody knows.
     """
 
     place: StepPlace
@@ -103,7 +104,12 @@ class StepReport:
     skipped: bool = False
     layers: tuple[LayerReport, ...] = ()
     rows: tuple[int, ...] = ()
-    damaged: tuple[int, ...] = ()
+    look: Callable[[], tuple[int, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def damaged(self) -> tuple[int, ...]:
+        """The rows that `look` finds. It reads the data again: to be asked for by who tells of the step."""
+        return self.look()
 
     @property
     def is_finite(self) -> bool:

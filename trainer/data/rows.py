@@ -1,6 +1,7 @@
 """Data that gives any row at once: arrays, memory maps, and objects with `__len__` and `__getitem__`."""
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +17,8 @@ _CHUNK_BYTES = 4 << 20
 _CHUNK_STEPS = 32
 # Many enough that two shuffles agree in all of them as good as never; few enough for any memory map.
 _FINGERPRINT_ROWS = 16
+# Rows that are in memory at once when they are looked at beside those that feed the training.
+_LOOKED_AT_ONCE = 256
 
 
 class Rows(Protocol):
@@ -77,7 +80,8 @@ class ArrayRows:
 class SequenceRows:
     """Rows of an object with `__len__` and `__getitem__`, in batches where it offers `take(indices)`.
 
-    A row is x, (x, y) or (x, y, sample_weight), nested as one likes.
+    A row is x, (x, y) or (x, y, sample_weight), nested as one likes. Only one thread at a time reads: the
+    object may hold an open file, or anything else that a second reader would move.
     """
 
     def __init__(self, sequence: Any, class_weight: dict[int, float] | None = None) -> None:
@@ -87,6 +91,7 @@ class SequenceRows:
                 "class_weight: give each row its sample weight instead, as (x, y, sample_weight)"
             )
         self._sequence = sequence
+        self._reading = threading.Lock()
         if len(self) == 0:
             raise ValueError(f"{type(sequence).__name__} has no rows")
         row = tf.nest.map_structure(_as_value, sequence[0])
@@ -98,9 +103,11 @@ class SequenceRows:
     def take(self, indices: np.ndarray) -> Leaves:
         """The leaves of the rows `indices`, each of shape (len(indices), ...)."""
         if hasattr(self._sequence, "take"):
-            batch = self._sequence.take(indices)
+            with self._reading:
+                batch = self._sequence.take(indices)
             return tuple(_as_value(leaf) for leaf in self.structure.flatten(batch))
-        rows = [self.structure.flatten(self._sequence[int(index)]) for index in indices]
+        with self._reading:
+            rows = [self.structure.flatten(self._sequence[int(index)]) for index in indices]
         return tuple(_as_value(np.stack(column)) for column in zip(*rows, strict=True))
 
 
@@ -114,7 +121,7 @@ class RowSource:
         self._sharing = sharing
         self._seed = seed
         self._shuffle = shuffle
-        total = len(rows)
+        self._total = total = len(rows)
         tail = sharing.usable(total % batch_size)
         self._steps = total // batch_size + (tail > 0)
         self._used = total - total % batch_size + tail
@@ -161,18 +168,14 @@ class RowSource:
         """Which rows of the data a step trains on: those of each replica of all workers."""
         rows = min(self._batch, self._used - step * self._batch)
         places = step * self._batch + np.arange(rows, dtype=np.int64)
-        order = rows_at(places, self._seed, pass_index, len(self._rows), self._shuffle)
+        order = rows_at(places, self._seed, pass_index, self._total, self._shuffle)
         everyone = Sharing(self._sharing.replicas, range(self._sharing.replicas), self._sharing.equal)
         return [order[share] for share in everyone.slices(rows)]
 
     def damaged(self, indices: np.ndarray) -> np.ndarray:
         """Those of the rows `indices` that hold a number which is not finite."""
-        leaves = [np.asarray(leaf) for leaf in self._rows.take(indices)]
-        bad = np.zeros(len(indices), bool)
-        for leaf in leaves:
-            if np.issubdtype(leaf.dtype, np.floating):
-                bad |= ~np.isfinite(leaf.reshape(len(indices), -1)).all(axis=1)
-        return indices[bad]
+        pieces = [indices[at : at + _LOOKED_AT_ONCE] for at in range(0, len(indices), _LOOKED_AT_ONCE)]
+        return np.concatenate([piece[_not_finite(self._rows.take(piece))] for piece in pieces])
 
     def _chunk(self, pass_index: int, begin: int, sizes: Sequence[int]) -> Iterator[Step]:
         shares = [self._sharing.slices(size) for size in sizes]
@@ -180,7 +183,7 @@ class RowSource:
         places = np.concatenate(
             [start + np.arange(s[0].start, s[-1].stop) for start, s in zip(starts, shares, strict=True)]
         )
-        order = rows_at(places, self._seed, pass_index, len(self._rows), self._shuffle)
+        order = rows_at(places, self._seed, pass_index, self._total, self._shuffle)
         counts = [s.stop - s.start for share in shares for s in share]
         parts = self._cut(order, counts)
         for size, share in zip(sizes, shares, strict=True):
@@ -194,6 +197,15 @@ class RowSource:
     def _steps_per_chunk(self) -> int:
         row: int = sum(int(np.prod(spec.shape[1:] or [1])) * spec.dtype.size for spec in self.structure.specs)
         return max(1, min(_CHUNK_STEPS, _CHUNK_BYTES // max(1, row * self._batch)))
+
+
+def _not_finite(leaves: Leaves) -> np.ndarray:
+    """Whether each row holds a number that is not finite, shape (rows,)."""
+    bad = np.zeros(len(leaves[0]), bool)
+    for leaf in map(np.asarray, leaves):
+        if np.issubdtype(leaf.dtype, np.floating):
+            bad |= ~np.isfinite(leaf.reshape(len(leaf), -1)).all(axis=1)
+    return bad
 
 
 def _split(leaf: Any, counts: Sequence[int]) -> Any:

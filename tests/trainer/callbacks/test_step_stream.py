@@ -197,6 +197,43 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, int]) -> None
         StepStream(ListSink(), **options)
 
 
+class Broken(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        raise RuntimeError("a disk is full")
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["fit", "model.fit"])
+def test_nothing_stays_of_a_training_that_an_exception_ends(
+    monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    monkeypatch.setattr("trainer.callbacks.step_stream.IDLE_SECONDS", 0.0)
+    sink = ListSink()
+    stream = StepStream(sink)
+    train = fit if ours else keras.Model.fit
+    with pytest.raises(RuntimeError, match="a disk is full"):
+        train(model(), X, X, batch_size=16, verbose=0, callbacks=[stream, Broken()])
+    wait_until(lambda: all(thread.name != "step-stream" for thread in threading.enumerate()))
+    assert sink.places == [(1, step) for step in (1, 2, 3, 4)]
+    # The same one serves the next training.
+    train(model(), X, X, batch_size=32, verbose=0, callbacks=[stream])
+    assert sink.places[4:] == [(1, step) for step in (1, 2)]
+
+
+def test_a_long_pause_costs_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.callbacks.step_stream.IDLE_SECONDS", 0.0)
+    busy = SinkError("busy", again=True, retry_after=3600.0)
+    sink = ListSink(busy)
+    stream = StepStream(sink)
+    stream.on_train_begin()
+    feed(stream, 0)
+    # The sink asks for an hour, and nobody waits for it.
+    wait_until(lambda: sink.calls == 1 and stream._thread is None)
+    feed(stream, 1)
+    stream.on_train_end()
+    assert sink.places == [(1, 1), (1, 2)]
+    assert stream.lost_records == 0
+
+
 def records(*places: tuple[int, int]) -> list[Record]:
     return [{"epoch": epoch, "step": step, "loss": float("nan")} for epoch, step in places]
 

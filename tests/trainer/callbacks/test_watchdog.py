@@ -132,6 +132,13 @@ def test_a_stop_is_told_though_many_before_it_were_not_and_only_once():
     told = [watchdog.observe(report(step, **BAD, skipped=True)).message for step in range(12)]
     assert [step for step, message in enumerate(told) if message] == [0, 1, 3, 6, 7]
     assert told[6].endswith("training stops: 7 steps in a row were skipped")
+    assert watchdog.reason == (
+        "epoch 1, step 7 (step 7 of the run): the loss is not finite on replica 2, 3 (worker 1); "
+        "7 steps in a row were skipped"
+    )
+    again = Watchdog(non_finite="skip", max_skips=7)
+    again.restore(watchdog.state())
+    assert again.reason == watchdog.reason
 
 
 def test_it_goes_on_from_its_state():
