@@ -33,6 +33,7 @@ from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Committed, Imported, Ready
 from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
+from trainer.contract.stopping import epochs_spared
 from trainer.contract.telemetry import CommitFailed, SaveBlocked, StreamLost
 from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
 from trainer.control import Control
@@ -170,11 +171,14 @@ def train(
     if not topology.is_chief:
         return None
     stopper = next((each for each in outcomes if each["stopped_by"]), {"stopped_by": "epochs"})
+    stopped_by, reason = stopper["stopped_by"], stopper.get("stop_reason", "")
+    if control.cut_short:
+        stopped_by, reason = "deadline", ""
     epochs = len(history.epoch)
     content = result.finished(
         experiment_digest=assignment.digest,
-        stopped_by="deadline" if control.cut_short else stopper["stopped_by"],
-        stop_reason="" if control.cut_short else stopper.get("stop_reason", ""),
+        stopped_by=stopped_by,
+        stop_reason=reason,
         epochs=epochs,
         epochs_asked=spec.training.epochs,
         best=_best(callbacks),
@@ -186,7 +190,9 @@ def train(
             assignment.earlier_seconds + time.monotonic() - entered, gpus * topology.workers
         ).gpu_seconds,
         gpu_seconds_saved=gpu_seconds_saved(
-            gpus * topology.workers, reporter.epoch_seconds, spec.training.epochs - epochs
+            gpus * topology.workers,
+            reporter.epoch_seconds,
+            epochs_spared(stopped_by, reason, epochs, spec.training.epochs),
         ),
     )
     return _commit_result(run, content)

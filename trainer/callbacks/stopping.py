@@ -13,6 +13,7 @@ import tensorflow as tf
 from trainer.callbacks.base import MonitoringCallback, metric_directions
 from trainer.callbacks.snapshot import Snapshots, Weights
 from trainer.contract.conditions import Condition, Plateau, metrics, parse
+from trainer.contract.stopping import BUDGET_REASON
 from trainer.policies.best import Version, consider
 from trainer.policies.conditions import Waits, evaluate
 from trainer.policies.direction import Direction, resolve_direction
@@ -113,7 +114,7 @@ class Stopping(MonitoringCallback):
         if self.decides_budgets and not self.reason:
             why = over_budget(self._spending(), self.max_seconds, self.max_gpu_hours)
             if why is not None:
-                self._stop(f"budget: {why}")
+                self._stop(f"{BUDGET_REASON}{why}")
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Sets the best weights again, where that was asked for."""

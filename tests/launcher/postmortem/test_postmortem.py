@@ -13,6 +13,7 @@ from launcher.__main__ import run
 from launcher.html_report.reading import read_run
 from launcher.postmortem import Finding, Symptom, as_data, examine
 from launcher.postmortem.course import Course, course_of
+from launcher.postmortem.story import story
 from tests.launcher.html_report.sample_runs import attempt, event, make
 
 EPOCHS = 40
@@ -257,6 +258,18 @@ def test_as_it_is_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     data = json.loads(capsys.readouterr().out)["runs"][0]
     assert (data["best_epoch"], data["epochs_after_best"], data["shipped_epoch"]) == (10, 30, 40)
     assert data["findings"][0]["symptom"] == "overfitting"
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "told"), [("early_stopping", "20 epochs were not needed, about 200 s"), ("watchdog", "")]
+)
+def test_only_a_stop_for_want_of_improvement_leaves_epochs_that_were_not_needed(
+    tmp_path: Path, stopped_by: str, told: str
+) -> None:
+    on_cpus = {"environment.json": {"GPUs": [], "replicas": 1}}
+    lines = story(a_run(tmp_path, epochs=20, stopped_by=stopped_by, more=on_cpus), []).splitlines()
+    [length] = [line for line in lines if "of 40 epochs" in line]
+    assert length.partition("; ")[2] == told
 
 
 def test_of_several_runs_there_is_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
