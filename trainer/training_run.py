@@ -170,10 +170,7 @@ def train(
         _keep_seen(watch, strategy, run)
     if not topology.is_chief:
         return None
-    stopper = next((each for each in outcomes if each["stopped_by"]), {"stopped_by": "epochs"})
-    stopped_by, reason = stopper["stopped_by"], stopper.get("stop_reason", "")
-    if control.cut_short:
-        stopped_by, reason = "deadline", ""
+    stopped_by, reason = ("deadline", "") if control.cut_short else _what_ended(outcomes)
     epochs = len(history.epoch)
     content = result.finished(
         experiment_digest=assignment.digest,
@@ -196,6 +193,12 @@ def train(
         ),
     )
     return _commit_result(run, content)
+
+
+def _what_ended(outcomes: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What ended training on the first worker that knows, and why."""
+    stopper = next((each for each in outcomes if each["stopped_by"]), None)
+    return ("epochs", "") if stopper is None else (stopper["stopped_by"], stopper["stop_reason"])
 
 
 def _commit_result(run: RunDirectory, content: dict[str, Any]) -> dict[str, Any]:
