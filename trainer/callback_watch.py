@@ -80,8 +80,10 @@ class CallbackWatch:
 
 
 def _monitors(callback: Any) -> tuple[str, ...]:
-    """The metrics that a callback, ours, Keras's or a user's, says that it decides by."""
-    monitor = getattr(callback, "monitor", None)
-    several = getattr(callback, "monitors", ())
-    named = [monitor, *(several if isinstance(several, tuple | list) else ())]
+    """The metrics that a callback, ours, Keras's or a user's, says that it decides by.
+
+    `monitors` tells of all of them where there is one: `Stopping` has a `monitor` that it may never look at.
+    """
+    several = getattr(callback, "monitors", None)
+    named = several if isinstance(several, tuple | list) else [getattr(callback, "monitor", None)]
     return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))

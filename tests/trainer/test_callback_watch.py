@@ -10,6 +10,7 @@ import pytest
 from trainer import fit
 from trainer.batch_actions import WRITES, BatchActions
 from trainer.callback_watch import CallbackWatch
+from trainer.callbacks import Stopping
 from trainer.contract.callback_order import CallbackKind
 from trainer.contract.dry_run import BatchAction, from_json, to_json
 
@@ -92,6 +93,21 @@ def test_each_callback_tells_what_it_found_and_did(tmp_path):
     # What is done at an epoch's end is no batch hook's doing.
     assert adds.actions == ()
     assert opens.actions == (BatchAction("on_train_batch_end", f"opens {tmp_path / 'b'} for writing", 4),)
+
+
+@pytest.mark.parametrize(
+    ("callback", "monitors"),
+    [
+        (Stopping("a plateaus 5 and (b > 3 or a < 0)"), ("a", "b")),
+        (Stopping("a plateaus 5", monitor="b", restore_best_weights=True), ("a", "b")),
+        (Stopping("a plateaus 5", monitor="a", restore_best_weights=True), ("a",)),
+        (Stopping(max_seconds=1e9, monitor="b", restore_best_weights=True), ("b",)),
+        (Stopping(max_seconds=1e9), ()),
+    ],
+)
+def test_every_metric_of_a_condition_counts_and_no_monitor_that_is_not_looked_at(callback, monitors):
+    [seen] = CallbackWatch([(CallbackKind.STOPPING, callback)]).trace().callbacks
+    assert seen.monitors == monitors
 
 
 def test_the_file_reads_back(tmp_path):

@@ -84,6 +84,12 @@ class Stopping(MonitoringCallback):
         self._start_afresh()
 
     @property
+    def monitors(self) -> tuple[str, ...]:
+        """The metrics that it decides by: those of the condition, and `monitor` where the best are restored."""
+        asked = () if self.condition is None else metrics(self.condition)
+        return tuple(dict.fromkeys((*asked, *((self.monitor,) if self.restore_best_weights else ()))))
+
+    @property
     def best(self) -> float | None:
         """Best value of `monitor` so far; None before the first, and where it is not asked for."""
         return self._kept[0].value if self._kept else None
