@@ -90,6 +90,8 @@ def test_each_callback_tells_what_it_found_and_did(tmp_path):
     assert adds.metrics == ("loss", "val_loss")
     assert opens.metrics == ("loss", "val_loss", "mine")
     assert (opens.chief_only, opens.monitors) == (True, ("mine",))
+    assert (quiet.adds, adds.adds, opens.adds) == ((), ("mine",), ())
+    assert (quiet.in_effect, adds.in_effect) == (None, None)
     # What is done at an epoch's end is no batch hook's doing.
     assert adds.actions == ()
     assert opens.actions == (BatchAction("on_train_batch_end", f"opens {tmp_path / 'b'} for writing", 4),)

@@ -86,6 +86,10 @@ class StepStream(StatefulCallback):
         )
         self._thread.start()
 
+    def in_effect(self) -> bool:
+        """Whether it was told of any step."""
+        return self._count > 0
+
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Notes the epoch, for the batch hooks."""
         self._epoch = epoch

@@ -85,9 +85,10 @@ class Stopping(MonitoringCallback):
 
     @property
     def monitors(self) -> tuple[str, ...]:
-        """The metrics that it decides by: those of the condition, and `monitor` where the best are restored."""
+        """The metrics that it decides by: the condition's, and `monitor` where the best are restored."""
         asked = () if self.condition is None else metrics(self.condition)
-        return tuple(dict.fromkeys((*asked, *((self.monitor,) if self.restore_best_weights else ()))))
+        restored = (self.monitor,) if self.restore_best_weights else ()
+        return tuple(dict.fromkeys((*asked, *restored)))
 
     @property
     def best(self) -> float | None:

@@ -117,6 +117,15 @@ def test_the_rate_goes_on_where_the_optimizer_stands():
     assert rates.seen == whole[4:]
 
 
+def test_it_knows_whether_its_rates_are_those_of_the_steps():
+    model, schedule = compiled(), RateSchedule(warmup_steps=4)
+    assert not schedule.in_effect()
+    fit(model, X, X, batch_size=2, epochs=1, verbose=0, callbacks=[schedule])
+    assert schedule.in_effect()
+    multiply_rates(model, lambda step: 1.0)
+    assert not schedule.in_effect()
+
+
 def test_a_stored_model_needs_nothing_of_it(tmp_path):
     model = compiled()
     fit(
