@@ -120,6 +120,7 @@ def train(
             run,
             load,
             lambda lost: control.send(StreamLost(topology.worker, lost)),
+            dry=assignment.dry,
         ),
         rows=partial(_sampled, validation),
         experiment=_described(experiment),

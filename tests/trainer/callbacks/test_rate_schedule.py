@@ -6,7 +6,7 @@ import pytest
 
 from trainer import fit
 from trainer.callbacks import RateSchedule, ReduceLROnPlateau
-from trainer.callbacks.learning_rate import learning_rates, own_rates
+from trainer.callbacks.learning_rate import learning_rates, multiply_rates, own_rates
 from trainer.policies.rate_shape import RateShape
 
 X = np.ones((8, 1), "float32")
