@@ -34,6 +34,7 @@ class CallbackWatch:
         self._firings: dict[tuple[str, int | None, int | None], list[int]] = {}
         self._epoch: int | None = None
         self._metrics: list[dict[str, None]] = [{} for _ in callbacks]
+        self._inside: set[int] = set()
         self._adds: list[dict[str, None]] = [{} for _ in callbacks]
         self._seconds = [0.0 for _ in callbacks]
         for number, (_, callback) in enumerate(callbacks):
@@ -63,7 +64,17 @@ class CallbackWatch:
     def _noted(self, number: int, hook: str, call: Callable[..., Any]) -> Callable[..., Any]:
         of_batches = hook in BATCH_HOOKS
 
-        def noted(*arguments: Any) -> Any:
+        def noted(*arguments: Any, **more: Any) -> Any:
+            if number in self._inside:
+                # One hook of a callback has called another: no moment of its own.
+                return call(*arguments, **more)
+            self._inside.add(number)
+            try:
+                return timed(*arguments)
+            finally:
+                self._inside.discard(number)
+
+        def timed(*arguments: Any) -> Any:
             before = self._note(number, hook, arguments)
             began = time.perf_counter()
             with self._actions.inside(number, hook) if of_batches else nullcontext():

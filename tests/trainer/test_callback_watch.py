@@ -112,6 +112,28 @@ def test_every_metric_of_a_condition_counts_and_no_monitor_that_is_not_looked_at
     assert seen.monitors == monitors
 
 
+class CallsItsOwn(keras.callbacks.Callback):
+    """One hook does what another does, in its own way of calling it."""
+
+    def __init__(self):
+        super().__init__()
+        self.ended = []
+
+    def on_test_begin(self, logs=None):
+        self.on_epoch_end(-1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.ended.append(epoch)
+
+
+def test_a_hook_that_a_callback_calls_itself_is_no_moment_of_its_own():
+    callback = CallsItsOwn()
+    seen = watched_fit(callback)
+    assert callback.ended == [-1, 0, -1, 1]
+    assert [each.epoch for each in seen.firings if each.hook == "on_epoch_end"] == [0, 1]
+    assert all(each.called == (0,) for each in seen.firings)
+
+
 def test_the_file_reads_back(tmp_path):
     seen = watched_fit(Quiet(), OpensEachBatch(tmp_path / "b"))
     assert from_json(to_json([seen.as_data(), seen.as_data()])) == (seen, seen)
