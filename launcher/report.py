@@ -115,7 +115,7 @@ def _summary(run: LocalRun, result: Mapping[str, Any], restarts: Sequence[Restar
         *_gpu_hours(result),
     ]
     told = patience_advice(spec.callbacks, result.get("history") or {})
-    rows += [] if told is None else [("patience", told)]
+    rows += [("" if number else "patience", line) for number, line in enumerate(told)]
     rows += _survived(restarts)
     return f"\n{_why(run, result)}\n{_table(rows)}"
 
