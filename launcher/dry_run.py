@@ -3,13 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from launcher.callback_report import wrapped
 from trainer.contract.callback_order import CALLBACK_ORDER, CallbackKind, PlacedCallback, placed
 from trainer.contract.checkpointing import CheckpointSpec, Every
 from trainer.contract.dry_run import CallbackTrace, WorkerTrace
 from trainer.contract.launch import StorageSpec
-from trainer.contract.training import Experiment
+from trainer.contract.training import CallbacksSpec, Experiment, TrainingSpec
+
+_Section = TypeVar("_Section", bound=BaseModel | None)
 
 EPOCHS = 3
 STEPS = 4
@@ -40,13 +45,9 @@ def shortened(experiment: Experiment, storage: str) -> Experiment:
             "validation_freq": 1,
         }
     )
-    callbacks, kept = spec.callbacks, spec.callbacks.predictions
-    if kept is not None:
-        often = kept.model_copy(update={"freq": min(EPOCHS, kept.freq)})
-        callbacks = callbacks.model_copy(update={"predictions": often})
     changed = {
         "training": short,
-        "callbacks": callbacks,
+        "callbacks": _often(spec.callbacks, short),
         "checkpoint": CheckpointSpec(every=Every(epochs=1), keep=spec.checkpoint.keep),
         "storage": StorageSpec(url=storage),
         # A mistake is to be told, not to be tried again.
@@ -54,6 +55,31 @@ def shortened(experiment: Experiment, storage: str) -> Experiment:
         "deadline": None,
     }
     return experiment.model_copy(update={"spec": spec.model_copy(update=changed)})
+
+
+def _often(spec: CallbacksSpec, training: TrainingSpec) -> CallbacksSpec:
+    """The same callbacks, with what they do seldom done within so few steps: else it would not be tried."""
+    steps = training.steps_per_epoch or STEPS
+    executions = -(-steps // training.steps_per_execution)
+    changed: dict[str, Any] = {
+        "predictions": _at_most(spec.predictions, freq=EPOCHS),
+        "gradient_monitor": _at_most(spec.gradient_monitor, every=steps),
+        "stream": tuple(_at_most(each, every=executions) for each in spec.stream),
+    }
+    board = spec.tensorboard
+    if board is not None and board.profile_batch:
+        profiled, last = board.profile_batch, EPOCHS * executions
+        within = min(profiled, last) if isinstance(profiled, int) else tuple(min(n, last) for n in profiled)
+        changed["tensorboard"] = board.model_copy(update={"profile_batch": within})
+    return spec.model_copy(update=changed)
+
+
+def _at_most(section: _Section, **limits: int) -> _Section:
+    """A section of the experiment with some of its numbers no larger than given."""
+    if section is None:
+        return section
+    lower = {name: min(getattr(section, name), limit) for name, limit in limits.items()}
+    return section.model_copy(update=lower)
 
 
 @dataclass(frozen=True)
@@ -191,6 +217,7 @@ def _row(
         problems=(
             *_call_problems(number, trace, epochs, workers),
             *_monitor_problems(trace),
+            *_effect_problems(number, trace, workers),
             *(f"left no {pattern} in the run directory" for pattern, found in left.items() if not found),
             *_action_problems(number, trace, workers),
         ),
@@ -227,6 +254,18 @@ def _monitor_problems(trace: CallbackTrace) -> Iterator[str]:
         if trace.metrics and monitor not in trace.metrics:
             known = ", ".join(sorted(trace.metrics))
             yield f"no epoch gave {monitor}, which it decides by; there are: {known}"
+
+
+def _effect_problems(number: int, trace: CallbackTrace, workers: Sequence[WorkerTrace]) -> Iterator[str]:
+    """What works within steps does little at an epoch's end, so that its call there proves nothing."""
+    due = {name for position in CALLBACK_ORDER if position.kind == trace.kind for name in position.adds}
+    for worker, seen in enumerate(workers[:1] if trace.chief_only else workers):
+        of_worker = seen.callbacks[number]
+        missing = sorted(due.difference(of_worker.adds))
+        if missing:
+            yield f"it measured nothing on worker {worker}: no epoch has {', '.join(missing)} of it"
+        if of_worker.in_effect is False:
+            yield f"it did not reach the training steps of worker {worker}: something took its place there"
 
 
 def _action_problems(number: int, trace: CallbackTrace, workers: Sequence[WorkerTrace]) -> Iterator[str]:

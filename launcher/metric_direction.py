@@ -21,3 +21,8 @@ def usual_direction(monitor: str) -> str | None:
     if smaller == larger or turned:
         return None
     return "min" if smaller else "max"
+
+
+def larger_is_better(monitor: str, mode: str = "auto") -> bool:
+    """Which way a metric gets better: by the mode, else by its name; a name that tells nothing is a loss."""
+    return (usual_direction(monitor) if mode == "auto" else mode) == "max"

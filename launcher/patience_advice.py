@@ -3,24 +3,25 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from launcher.metric_direction import usual_direction
 from launcher.metric_noise import Noise, measure
+from launcher.patience_rules import patience_rules
 from trainer.contract.training import CallbacksSpec
 
 
-def patience_advice(spec: CallbacksSpec, history: Mapping[str, object]) -> str | None:
-    """One line on the patience of early stopping; None where there is none, or too little was measured.
+def patience_advice(spec: CallbacksSpec, history: Mapping[str, object]) -> list[str]:
+    """A line on each patience, of early stopping and of plateaus; none where too little was measured.
 
     Args:
         spec: The callbacks that the run had.
         history: Values by metric, one for each epoch, as result.json has them.
     """
-    rule = spec.early_stopping
-    if rule is None:
-        return None
-    values = _numbers(history.get(rule.monitor))
-    noise = measure(values, larger_is_better=larger_is_better(rule.monitor, rule.mode))
-    return None if noise is None else advice(rule.monitor, rule.patience, noise)
+    lines = []
+    for rule in patience_rules(spec.model_dump(mode="json")):
+        values = _numbers(history.get(rule.monitor))
+        noise = measure(values, larger_is_better=rule.larger_is_better)
+        if noise is not None:
+            lines.append(advice(rule.monitor, rule.patience, noise))
+    return lines
 
 
 def advice(monitor: str, patience: int, noise: Noise) -> str:
@@ -37,11 +38,6 @@ def advice(monitor: str, patience: int, noise: Noise) -> str:
     if patience < noise.patience:
         return f"{patience} is short: {measured}: take at least {noise.patience}"
     return f"{patience} is enough: {measured}: at least {noise.patience}"
-
-
-def larger_is_better(monitor: str, mode: str = "auto") -> bool:
-    """Which way a metric gets better: by the mode, else by its name; a name that tells nothing is a loss."""
-    return (usual_direction(monitor) if mode == "auto" else mode) == "max"
 
 
 def _numbers(values: object) -> Sequence[float]:

@@ -17,6 +17,7 @@ from trainer.contract.callback_order import placed
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Failed
 from trainer.contract.run_directory import RunDirectory
+from trainer.contract.stopping import epochs_spared
 from trainer.contract.training import CallbacksSpec
 
 Row = tuple[str, str]
@@ -114,15 +115,16 @@ def _summary(run: LocalRun, result: Mapping[str, Any], restarts: Sequence[Restar
         *_gpu_hours(result),
     ]
     told = patience_advice(spec.callbacks, result.get("history") or {})
-    rows += [] if told is None else [("patience", told)]
+    rows += [("" if number else "patience", line) for number, line in enumerate(told)]
     rows += _survived(restarts)
     return f"\n{_why(run, result)}\n{_table(rows)}"
 
 
 def _why(run: LocalRun, result: Mapping[str, Any]) -> str:
     done, asked = result["epochs"], result["epochs_asked"]
-    saved = f"{asked - done} of {asked} epochs were saved"
-    stopped_by = result["stopped_by"]
+    stopped_by, why = result["stopped_by"], result.get("stop_reason") or ""
+    spared = epochs_spared(stopped_by, why, done, asked)
+    saved = f"{spared} of {asked} epochs were saved" if spared else f"{done} of {asked} epochs were trained"
     if stopped_by == "epochs":
         return f"Finished: all {asked} epochs were trained."
     if stopped_by == "deadline":
@@ -134,7 +136,6 @@ def _why(run: LocalRun, result: Mapping[str, Any]) -> str:
             f"Finished: stopped early after epoch {done}, since {rule.monitor} had not improved "
             f"for {rule.patience} epochs{kept}. {saved}."
         )
-    why = result.get("stop_reason")
     if stopped_by == "stopping" and why:
         return f"Finished: stopped after epoch {done}, since {why}. {saved}."
     return f"Finished: {stopped_by} stopped training after epoch {done}{f': {why}' if why else ''}. {saved}."
@@ -145,8 +146,11 @@ def _gpu_hours(result: Mapping[str, Any]) -> list[Row]:
     used, saved = result.get("gpu_seconds_used"), result.get("gpu_seconds_saved")
     if not used:
         return []
-    spared = "" if not saved else f", {saved / 3600:.4g} saved by epochs that were not needed"
-    return [("GPU-hours", f"{used / 3600:.4g} used{spared}")]
+    why = result.get("stop_reason") or ""
+    spared = epochs_spared(result["stopped_by"], why, result["epochs"], result["epochs_asked"])
+    # Versions before this one told of savings whatever had ended the run.
+    told = "" if not saved or not spared else f", {saved / 3600:.4g} saved by epochs that were not needed"
+    return [("GPU-hours", f"{used / 3600:.4g} used{told}")]
 
 
 def _best(version: Mapping[str, Any]) -> str:

@@ -161,6 +161,12 @@ def multiply_rate(optimizer: Any, share: Callable[[Any], Any]) -> None:
     object.__setattr__(optimizer, "_get_current_learning_rate", rate)
 
 
+def rate_in_steps(optimizer: Any) -> Callable[[], Any] | None:
+    """What `multiply_rate` has steps compute the rate by, another one for each call; None without a call."""
+    found: Callable[[], Any] | None = vars(optimizer).get("_get_current_learning_rate")
+    return found
+
+
 def own_rate(optimizer: Any) -> Any:
     """The learning rate that can be set, before `multiply_rate`: a variable, unless a schedule owns it."""
     return optimizer._learning_rate

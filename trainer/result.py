@@ -66,8 +66,8 @@ def finished(
         stop_reason: What the callback that stopped training says of it, in a line; may be empty.
         gpu_seconds_used: GPUs of all workers times the seconds since worker 0's supervisor began, waiting
             included, and those of the attempts before; 0 on CPUs.
-        gpu_seconds_saved: What the epochs that were asked for, but not trained, would have taken; None where
-            no epoch was measured.
+        gpu_seconds_saved: What the epochs that early stopping or a condition of `stopping` spared would have
+            taken, 0 where anything else ended the run; None where no epoch was measured.
     """
     return {
         "status": "finished",

@@ -33,6 +33,7 @@ from trainer.contract.exit_codes import ExitCode
 from trainer.contract.messages import Assignment, Committed, Imported, Ready
 from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
+from trainer.contract.stopping import epochs_spared
 from trainer.contract.telemetry import CommitFailed, SaveBlocked, StepsAlarmed, StreamLost
 from trainer.contract.training import CallbacksSpec, Experiment, ExperimentSpec, TrainingSpec
 from trainer.control import Control
@@ -119,6 +120,7 @@ def train(
             run,
             load,
             lambda lost: control.send(StreamLost(topology.worker, lost)),
+            dry=assignment.dry,
         ),
         rows=partial(_sampled, validation),
         experiment=_described(experiment),
@@ -174,12 +176,12 @@ def train(
         _keep_seen(watch, strategy, run)
     if not topology.is_chief:
         return None
-    stopper = next((each for each in outcomes if each["stopped_by"]), {"stopped_by": "epochs"})
+    stopped_by, reason = ("deadline", "") if control.cut_short else _what_ended(outcomes)
     epochs = len(history.epoch)
     content = result.finished(
         experiment_digest=assignment.digest,
-        stopped_by="deadline" if control.cut_short else stopper["stopped_by"],
-        stop_reason="" if control.cut_short else stopper.get("stop_reason", ""),
+        stopped_by=stopped_by,
+        stop_reason=reason,
         epochs=epochs,
         epochs_asked=spec.training.epochs,
         best=_best(callbacks),
@@ -188,9 +190,19 @@ def train(
         examples_per_second=reporter.examples / max(reporter.training_seconds, 1e-9),
         seconds=time.monotonic() - began,
         gpu_seconds_used=held.gpu_seconds(time.monotonic()),
-        gpu_seconds_saved=gpu_seconds_saved(held.gpus, reporter.epoch_seconds, spec.training.epochs - epochs),
+        gpu_seconds_saved=gpu_seconds_saved(
+            held.gpus,
+            reporter.epoch_seconds,
+            epochs_spared(stopped_by, reason, epochs, spec.training.epochs),
+        ),
     )
     return _commit_result(run, content)
+
+
+def _what_ended(outcomes: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What ended training on the first worker that knows, and why."""
+    stopper = next((each for each in outcomes if each["stopped_by"]), None)
+    return ("epochs", "") if stopper is None else (stopper["stopped_by"], stopper["stop_reason"])
 
 
 def _commit_result(run: RunDirectory, content: dict[str, Any]) -> dict[str, Any]:

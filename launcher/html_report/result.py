@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from trainer.contract.stopping import epochs_spared
+
 
 @dataclass(frozen=True)
 class BestModel:
@@ -39,7 +41,7 @@ class Result:
         history: Values by metric.
         examples_per_second: Training examples over the time of training steps.
         gpu_seconds_used: GPUs times the seconds that they were held; None where it was not recorded.
-        gpu_seconds_saved: GPU-seconds that epochs which were not trained would have taken; None as above.
+        gpu_seconds_saved: GPU-seconds that epochs which were not needed would have taken; None as above.
     """
 
     status: str = ""
@@ -53,6 +55,13 @@ class Result:
     examples_per_second: float | None = None
     gpu_seconds_used: float | None = None
     gpu_seconds_saved: float | None = None
+
+    @property
+    def epochs_spared(self) -> int | None:
+        """Epochs that were not needed; None where nothing says how many were trained and asked for."""
+        if self.epochs is None or self.epochs_asked is None:
+            return None
+        return epochs_spared(self.stopped_by, self.stop_reason, self.epochs, self.epochs_asked)
 
 
 def from_data(data: Mapping[str, Any]) -> Result:

@@ -308,7 +308,7 @@ def gpus(run: ReadRun) -> Markup:
         [
             "saved",
             gpu_hours(found.saved),
-            "what the epochs that were allowed, but not trained, would have taken",
+            "what the epochs that were allowed, but not needed, would have taken",
         ],
     ]
     told = "Computed by this report from attempts and epochs: result.json has no such numbers."

@@ -78,7 +78,7 @@ class GpuTime:
 
     Attributes:
         used: GPUs times the seconds that attempts ran; None where that is not known.
-        saved: What epochs that were asked for, but not trained, would have taken; None where unknown.
+        saved: What epochs that were asked for, but not needed, would have taken; None where unknown.
         is_estimate: Whether it was computed here, since the result has no such numbers.
     """
 
@@ -167,16 +167,17 @@ def gpu_time(run: ReadRun) -> GpuTime:
     """GPU-seconds as the result has them, else computed from the attempts and the epochs."""
     result = run.result
     if result is not None and result.gpu_seconds_used is not None:
-        return GpuTime(result.gpu_seconds_used, result.gpu_seconds_saved, is_estimate=False)
+        # Versions before this one told of savings whatever had ended the run.
+        saved = 0.0 if result.epochs_spared == 0 else result.gpu_seconds_saved
+        return GpuTime(result.gpu_seconds_used, saved, is_estimate=False)
     gpus = gpu_count(run)
     if gpus is None or not run.attempts:
         return GpuTime(None, None, is_estimate=True)
     used = gpus * sum(attempt.record.seconds for attempt in run.attempts if attempt.record is not None)
     epochs = run.curves.finite(EPOCH_SECONDS)
     saved = None
-    if result is not None and result.epochs is not None and result.epochs_asked is not None and epochs:
-        left = max(0, result.epochs_asked - result.epochs)
-        saved = gpus * left * _usual([value for _, value in epochs])
+    if result is not None and result.epochs_spared is not None and epochs:
+        saved = gpus * result.epochs_spared * _usual([value for _, value in epochs])
     return GpuTime(used, saved, is_estimate=True)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from launcher.html_report.curves import EPOCH_SECONDS
 from launcher.html_report.reading import ReadRun
 from launcher.html_report.time_spent import gpu_count
-from launcher.metric_direction import usual_direction
+from launcher.metric_direction import larger_is_better
 from launcher.metric_noise import noise_of
+from launcher.patience_rules import EARLY_STOPPING, STOPPING, PatienceRule, patience_rules
 
 Point = tuple[int, float]
 """Epoch from 1, and value."""
@@ -61,17 +62,26 @@ class Course:
     @property
     def last_clear_improvement(self) -> int | None:
         """The last epoch that bettered all before by more than the monitor's noise; None of no epochs."""
-        sign = 1 if self.larger_is_better else -1
-        best, noise, last = -math.inf, self.noise(self.monitor), None
-        for epoch, value in self.watched:
+        return self.last_clear_improvement_of(self.monitor, larger_is_better=self.larger_is_better)
+
+    def last_clear_improvement_of(self, name: str, *, larger_is_better: bool) -> int | None:
+        """The same of another metric."""
+        sign = 1 if larger_is_better else -1
+        best, noise, last = -math.inf, self.noise(name), None
+        for epoch, value in self.points(name):
             if sign * value > best + noise:
                 best, last = sign * value, epoch
         return last
 
     @property
+    def patience_rules(self) -> list[PatienceRule]:
+        """What waited for a metric to get better."""
+        return patience_rules({name: self.callback(name) for name in (EARLY_STOPPING, STOPPING)})
+
+    @property
     def shipped(self) -> int:
         """The epoch whose weights the model ends with: the best one where a callback restores it."""
-        for name in ("stopping", "early_stopping"):
+        for name in (STOPPING, EARLY_STOPPING):
             section = self.callback(name)
             if section is not None and section.get("restore_best_weights"):
                 monitor, delta = str(section.get("monitor")), section.get("min_delta", 0.0)
@@ -123,7 +133,7 @@ def course_of(run: ReadRun, *, has_checkpoint: bool) -> Course:
         run: What was read of it.
         has_checkpoint: Whether a whole checkpoint lies in its directory.
     """
-    for name in ("early_stopping", "stopping"):
+    for name in (EARLY_STOPPING, STOPPING):
         section = run.setting("callbacks", name)
         monitor = section.get("monitor") if isinstance(section, Mapping) else None
         if isinstance(section, Mapping) and isinstance(monitor, str) and run.curves.finite(monitor):
@@ -143,5 +153,4 @@ def best_of(points: list[Point], *, larger_is_better: bool, min_delta: float = 0
 
 
 def _larger(monitor: str, section: Mapping[str, Any]) -> bool:
-    mode = section.get("mode", "auto")
-    return (usual_direction(monitor) if mode == "auto" else mode) == "max"
+    return larger_is_better(monitor, str(section.get("mode", "auto")))

@@ -1,12 +1,13 @@
 """What the deciding callbacks did, and did not: stops, reductions of the rate, the model that ships; pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from launcher.html_report.curves import LEARNING_RATE
 from launcher.html_report.figures import number
 from launcher.metric_noise import measure
-from launcher.postmortem.course import VALIDATION_LOSS, Course
+from launcher.patience_rules import STOPPING, PatienceRule
+from launcher.postmortem.course import VALIDATION_LOSS, Course, best_of
 from launcher.postmortem.finding import Finding, Symptom
 
 EARLY = 5
@@ -17,21 +18,25 @@ _SHOWN = 5
 
 
 def stop_never_fired(course: Course) -> Iterator[Finding]:
-    """Finds early stopping that let a run go on to its last epoch although nothing improved any more."""
-    rule, best, result = course.callback("early_stopping"), course.best, course.run.result
-    if rule is None or result is None or result.stopped_by != "epochs":
-        return
-    monitor, patience = str(rule.get("monitor")), int(rule.get("patience", 0))
-    if not course.points(monitor):
+    """Finds what let a run go on to its last epoch although nothing improved any more."""
+    if course.run.result is not None and course.run.result.stopped_by == "epochs":
+        for rule in course.patience_rules:
+            yield from _never_fired(course, rule)
+
+
+def _never_fired(course: Course, rule: PatienceRule) -> Iterator[Finding]:
+    monitor, patience, first = rule.monitor, rule.patience, rule.start_from_epoch
+    points = course.points(monitor)
+    if not points:
         measured = ", ".join(course.run.curves.metrics) or "none"
-        what = f"early stopping waits for {monitor}, which no epoch gives"
+        what = f"{rule.name} waits for {monitor}, which no epoch gives"
         change = "set its monitor to a metric that there is"
         yield Finding(Symptom.STOP_NEVER_FIRED, what, (f"metrics: {measured}",), change)
         return
-    clear = course.last_clear_improvement
+    best = best_of(points, larger_is_better=rule.larger_is_better)
+    clear = course.last_clear_improvement_of(monitor, larger_is_better=rule.larger_is_better)
     if best is None or clear is None:
         return
-    first = int(rule.get("start_from_epoch", 0))
     noise = number(course.noise(monitor))
     evidence = (
         f"patience {patience}" + (f", from epoch {first} on" if first else ""),
@@ -39,10 +44,14 @@ def stop_never_fired(course: Course) -> Iterator[Finding]:
         f"the last improvement above its noise of {noise} was at epoch {clear}",
     )
     if first + patience + 1 >= course.asked:
-        what, change = "early stopping could not fire before the last epoch", "a shorter patience"
+        what, change = f"{rule.name} could not fire before the last epoch", "a shorter patience"
+    elif rule.key == STOPPING and rule.waited(points) >= patience:
+        # It held; another part of its condition did not.
+        return
     elif course.epochs - clear > patience:
-        what = "improvements smaller than the noise kept early stopping from firing"
-        change = f"min_delta {noise}, the noise of {monitor}"
+        what = f"improvements smaller than the noise kept {rule.name} from firing"
+        option = "within" if rule.key == STOPPING else "min_delta"
+        change = f"{option} {noise}, the noise of {monitor}"
     else:
         return
     yield Finding(Symptom.STOP_NEVER_FIRED, what, evidence, change)
@@ -69,16 +78,23 @@ def stopped_at_once(course: Course) -> Iterator[Finding]:
 
 def patience_short(course: Course) -> Iterator[Finding]:
     """Finds a patience that is shorter than the noise of the metric asks for, where it ended the run."""
-    rule, result = course.callback("early_stopping"), course.run.result
-    if rule is None or result is None or result.stopped_by != "early_stopping":
+    result = course.run.result
+    if result is None or not result.epochs_spared:
         return
-    noise = measure([value for _, value in course.watched], larger_is_better=course.larger_is_better)
-    patience = int(rule.get("patience", 0))
-    if noise is None or noise.patience is None or patience >= noise.patience:
+    for rule in course.patience_rules:
+        points = course.points(rule.monitor)
+        # Of a condition the part that is over is to blame, and not another one.
+        if rule.key == result.stopped_by and (rule.key != STOPPING or rule.waited(points) >= rule.patience):
+            yield from _short(rule, [value for _, value in points])
+
+
+def _short(rule: PatienceRule, values: Sequence[float]) -> Iterator[Finding]:
+    noise = measure(values, larger_is_better=rule.larger_is_better)
+    if noise is None or noise.patience is None or rule.patience >= noise.patience:
         return
     evidence = (
-        f"noise of {course.monitor} {noise.sigma:.2g} an epoch, improvement {noise.delta:.2g} an epoch",
-        f"patience {patience}; an improvement shows after {noise.patience} epochs",
+        f"noise of {rule.monitor} {noise.sigma:.2g} an epoch, improvement {noise.delta:.2g} an epoch",
+        f"patience {rule.patience}; an improvement shows after {noise.patience} epochs",
     )
     what = "the patience was shorter than the noise asks for"
     change = f"a patience of at least {noise.patience}, or a smoother metric: more validation rows"

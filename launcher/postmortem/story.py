@@ -73,8 +73,8 @@ def _length(course: Course) -> str:
 def _gpu_hours(course: Course) -> str:
     gpus = gpu_time(course.run)
     if not gpus.used:
-        left = course.asked - course.epochs
-        saved = course.cost(left) if left > 0 and course.run.result is not None else ""
+        left = 0 if course.run.result is None else course.run.result.epochs_spared or 0
+        saved = course.cost(left) if left else ""
         return f"; {left} epochs were not needed, about {saved}" if saved else ""
     saved = f", {gpus.saved / 3600:.4g} saved" if gpus.saved else ""
     return f"; {gpus.used / 3600:.4g} GPU-hours{saved}"

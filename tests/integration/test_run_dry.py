@@ -71,7 +71,7 @@ def test_all_is_well_and_the_whole_stack_was_called(tmp_path):
         "stopping": {"when": "loss > 1e6", "max_time": "1h"},
         "predictions": {"freq": 5},
         "stream": [{"to": "file"}],
-        "tensorboard": {"write_images": True, "samples_freq": 1, "samples": 4},
+        "tensorboard": {"write_images": True, "samples_freq": 1, "samples": 4, "profile_batch": [50, 60]},
         "batch_inspection": {"every": 2, "call": "own.py:look"},
         "reduce_lr_on_plateau": True,
         "batch_size_changes": {"schedule": [{"epoch": 1, "size": 16}], "scale_learning_rate": "linear"},
@@ -96,7 +96,10 @@ def test_all_is_well_and_the_whole_stack_was_called(tmp_path):
         ["stream.0", "StepStream", "3", "1"],
         ["tensorboard", "TensorBoardLog", "3", "1"],
         ["tensorboard", "SampledPredictions", "3", "1"],
+        ["tensorboard", "Profiler", "3", "1"],
     ]
+    assert "logs/steps/*.jsonl" in ended.stdout
+    assert "plugins/profile/*/*" in ended.stdout
     seen = ended.stdout + ended.stderr
     for worker in range(2):
         for epoch, rows_of_worker in ((0, 4), (1, 8), (2, 8)):

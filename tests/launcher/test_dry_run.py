@@ -126,6 +126,58 @@ def test_files_and_network_in_batch_hooks_of_several_workers(experiment, directo
     assert judge(experiment, only_chief, directory).all_problems == []
 
 
+@pytest.mark.parametrize(
+    ("key", "kind", "adds"),
+    [("watchdog", "Watchdog", "watchdog_alerts"), ("gradient_monitor", "GradientMonitor", "gradient_norm")],
+)
+def test_what_measures_steps_has_to_have_measured_some(key, kind, adds, experiment, directory):
+    watching = load_experiment(DIGITS, ["callbacks.custom=[model.py:build]", f"callbacks.{key}=true"])
+    idle = CallbackTrace(key, kind, chief_only=False, metrics=METRICS)
+    measured = replace(idle, adds=(adds,))
+    well = judge(watching, workers((measured, *TRACES)), directory)
+    assert well.all_problems == []
+    on_one = [seen((measured, *TRACES), 0), seen((idle, *TRACES), 1)]
+    [problem] = judge(watching, on_one, directory).all_problems
+    assert problem == f"{key}: it measured nothing on worker 1: no epoch has {adds} of it"
+
+
+def test_what_changes_steps_has_to_have_reached_them(directory):
+    warming = load_experiment(
+        DIGITS, ["callbacks.custom=[model.py:build]", "callbacks.learning_rate={warmup_steps: 5}"]
+    )
+    rate = CallbackTrace("learning_rate", "RateSchedule", chief_only=False, metrics=METRICS, in_effect=True)
+    traces = (TRACES[0], rate, *TRACES[1:])
+    assert judge(warming, workers(traces), directory).all_problems == []
+    traces = (TRACES[0], replace(rate, in_effect=False), *TRACES[1:])
+    problems = judge(warming, workers(traces), directory).rows[1].problems
+    assert [each.partition(":")[0] for each in problems] == [
+        f"it did not reach the training steps of worker {worker}" for worker in range(2)
+    ]
+
+
+def test_a_profile_that_was_asked_for_is_missed(directory):
+    profiled = load_experiment(
+        DIGITS, ["callbacks.custom=[model.py:build]", "callbacks.tensorboard={profile_batch: 5}"]
+    )
+    [problem] = judge(profiled, workers(), directory).all_problems
+    assert problem == "tensorboard: left no logs/tensorboard/train/plugins/profile/*/* in the run directory"
+    profile = directory / "logs/tensorboard/train/plugins/profile/batches-5-5/x.xplane.pb"
+    profile.parent.mkdir(parents=True)
+    profile.write_text("x")
+    assert judge(profiled, workers(), directory).all_problems == []
+
+
+@pytest.mark.parametrize(
+    ("to", "missing"), [("file", ["stream.0: left no logs/steps/*.jsonl in the run directory"]), ("http", [])]
+)
+def test_records_of_steps_are_looked_for_where_they_go_to_a_file(to, missing, directory):
+    streaming = load_experiment(
+        DIGITS, ["callbacks.custom=[model.py:build]", f"callbacks.stream=[{{to: {to}}}]"]
+    )
+    stream = CallbackTrace("stream", "StepStream", chief_only=True, metrics=METRICS, in_effect=True)
+    assert judge(streaming, workers((*TRACES[:6], stream, TRACES[6])), directory).all_problems == missing
+
+
 def test_an_order_that_is_not_the_documented_one(experiment, directory):
     wrong = (TRACES[0], TRACES[2], TRACES[1], *TRACES[3:])
     problems = judge(experiment, workers(wrong), directory).all_problems
@@ -174,6 +226,29 @@ def test_the_experiment_is_made_short(experiment):
     assert (training.steps_per_epoch, training.validation_freq) == (2, 1)
     seldom = load_experiment(DIGITS, ["callbacks.predictions={freq: 5}"])
     assert shortened(seldom, "/tmp/dry").spec.callbacks.predictions.freq == 3, "or there would be none"
+
+
+@pytest.mark.parametrize(
+    ("asked", "tried"), [("300", 12), ("5", 5), ("[10, 200]", (10, 12)), ("[300, 400]", (12, 12)), ("0", 0)]
+)
+def test_the_profile_is_taken_within_the_steps_that_there_are(asked, tried):
+    late = load_experiment(DIGITS, [f"callbacks.tensorboard={{profile_batch: {asked}}}"])
+    assert shortened(late, "/tmp/dry").spec.callbacks.tensorboard.profile_batch == tried
+
+
+def test_executions_are_what_is_profiled_and_streamed():
+    long = load_experiment(
+        DIGITS,
+        [
+            "training.steps_per_execution=2",
+            "callbacks.tensorboard={profile_batch: 90}",
+            "callbacks.stream=[{to: file, every: 50}]",
+            "callbacks.gradient_monitor={every: 50}",
+        ],
+    )
+    callbacks = shortened(long, "/tmp/dry").spec.callbacks
+    assert (callbacks.tensorboard.profile_batch, callbacks.stream[0].every) == (6, 2)
+    assert callbacks.gradient_monitor.every == 4
 
 
 def test_what_an_inspection_leaves_is_missed(directory):

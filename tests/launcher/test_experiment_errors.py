@@ -212,6 +212,7 @@ TABLE = [
     swap("csv_log: true", "batch_size_changes: {}", f":20: {SIZES_KEY}: neither schedule nor on_plateau, received {{}}, expected one of the two"),
     swap("csv_log: true", "batch_size_changes: {schedule: [{epoch: 2, size: 8}], on_plateau: {max_size: 8}}", f":20: {SIZES_KEY}: both schedule and on_plateau, received a mapping, expected one of the two"),
     swap("csv_log: true", "batch_size_changes: {schedule: [{epoch: 9, size: 61}, {epoch: 9, size: 62}]}", value(20, f"{SIZES_KEY}.schedule.0.size", "not divisible by the 2 workers", "61", "a multiple of 2"), value(20, f"{SIZES_KEY}.schedule.1.epoch", "not behind the entry before", "9", "ascending epochs")),
+    swap("csv_log: true", "batch_size_changes: {schedule: [{epoch: 2, size: 8}]}\n    learning_rate: {warmup_epochs: 3}", value(21, "spec.callbacks.learning_rate.warmup_epochs", "given in epochs, whose steps change with callbacks.batch_size_changes", "3", "warmup_steps in its place, or training.steps_per_epoch")),
     swap("csv_log: true", "batch_size_changes: {on_plateau: {factor: 1}}", f":20: {SIZES_KEY}.on_plateau.max_size: missing, expected {COUNT}", value(20, f"{SIZES_KEY}.on_plateau.factor", "not allowed", "1", "an integer from 2 to 1000")),
     swap("csv_log: true", "batch_inspection: {call: callbacks.py:look}", ':20: spec.callbacks.batch_inspection.call: callbacks.py defines no look, received "callbacks.py:look"'),
     # Conditions, with the column of each mistake.

@@ -6,8 +6,9 @@ from statistics import median
 
 import pytest
 
+from launcher.metric_direction import larger_is_better
 from launcher.metric_noise import FEWEST_EPOCHS, measure, noise_of
-from launcher.patience_advice import larger_is_better, patience_advice
+from launcher.patience_advice import patience_advice
 from trainer.contract.training import CallbacksSpec
 
 
@@ -63,26 +64,34 @@ def test_a_short_run_says_nothing() -> None:
     assert measure([1.0] * (FEWEST_EPOCHS - 1), larger_is_better=False) is None
 
 
-def advice(history: dict[str, object], **early_stopping: object) -> str | None:
+def advice(history: dict[str, object], **early_stopping: object) -> list[str]:
     spec = CallbacksSpec.model_validate({"early_stopping": early_stopping})
     return patience_advice(spec, history)
 
 
 def test_the_advice_has_the_figures() -> None:
     values: list[object] = list(series(5, 0.05, 0.02))
-    short = advice({"val_loss": values}, patience=2)
-    assert short is not None
+    [short] = advice({"val_loss": values}, patience=2)
     assert short.startswith("2 is short: noise of val_loss 0.0")
-    long = advice({"val_loss": values}, patience=40)
-    assert long is not None
+    [long] = advice({"val_loss": values}, patience=40)
     assert long.startswith("40 is enough: ")
 
 
 def test_what_cannot_be_measured_gives_no_advice() -> None:
-    assert advice({}) is None
-    assert advice({"val_loss": [1.0] * 3}) is None
-    assert advice({"val_loss": ["NaN", math.nan, None] * 9}) is None
-    assert patience_advice(CallbacksSpec(early_stopping=None), {"val_loss": [1.0] * 20}) is None
+    assert advice({}) == []
+    assert advice({"val_loss": [1.0] * 3}) == []
+    assert advice({"val_loss": ["NaN", math.nan, None] * 9}) == []
+    assert patience_advice(CallbacksSpec(early_stopping=None), {"val_loss": [1.0] * 20}) == []
+
+
+def test_each_plateau_of_a_condition_is_advised_of() -> None:
+    conditions = ["val_loss plateaus 2 and val_f1 plateaus 40 max", "val_loss plateaus 2", "val_loss > 3"]
+    spec = CallbacksSpec.model_validate({"stopping": {"any": conditions}})
+    values = list(series(5, 0.05, 0.02))
+    history = {"val_loss": values, "val_f1": [-value for value in values]}
+    short, enough = patience_advice(spec, history)
+    assert short.startswith("2 is short: noise of val_loss 0.0")
+    assert enough.startswith("40 is enough: noise of val_f1 0.0")
 
 
 @pytest.mark.parametrize(

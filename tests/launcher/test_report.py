@@ -104,7 +104,7 @@ def test_the_summary_of_an_early_stop(digits: LocalRun) -> None:
     ("stopped_by", "epochs", "why"),
     [
         ("epochs", 80, "Finished: all 80 epochs were trained."),
-        ("MyStop", 3, "Finished: MyStop stopped training after epoch 3. 77 of 80 epochs were saved."),
+        ("MyStop", 3, "Finished: MyStop stopped training after epoch 3. 3 of 80 epochs were trained."),
     ],
 )
 def test_other_ways_to_finish(digits: LocalRun, stopped_by: str, epochs: int, why: str) -> None:
@@ -164,6 +164,17 @@ def test_what_stopped_a_run_is_told_with_its_values(digits: LocalRun) -> None:
     own = {**result, "stopped_by": "Mine", "stop_reason": "enough"}
     told = report.ending(digits, Outcome(0, result=own)).splitlines()
     assert told[1].startswith("Finished: Mine stopped training after epoch 9: enough. ")
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "why"), [("watchdog", "the loss was nan"), ("stopping", "budget: 120 s were used")]
+)
+def test_what_was_cut_off_has_saved_nothing(digits: LocalRun, stopped_by: str, why: str) -> None:
+    # As a version wrote it that took whatever was not trained for saved.
+    cut = {"stopped_by": stopped_by, "stop_reason": why, "gpu_seconds_used": 7200.0, "gpu_seconds_saved": 9.0}
+    told = report.ending(digits, Outcome(0, result={**RESULT, **cut}))
+    assert "34 of 80 epochs were trained." in told
+    assert "saved" not in told
 
 
 @pytest.mark.parametrize(

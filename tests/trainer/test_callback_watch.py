@@ -10,6 +10,7 @@ import pytest
 from trainer import fit
 from trainer.batch_actions import WRITES, BatchActions
 from trainer.callback_watch import CallbackWatch
+from trainer.callbacks import Stopping
 from trainer.contract.callback_order import CallbackKind
 from trainer.contract.dry_run import BatchAction, from_json, to_json
 
@@ -89,9 +90,48 @@ def test_each_callback_tells_what_it_found_and_did(tmp_path):
     assert adds.metrics == ("loss", "val_loss")
     assert opens.metrics == ("loss", "val_loss", "mine")
     assert (opens.chief_only, opens.monitors) == (True, ("mine",))
+    assert (quiet.adds, adds.adds, opens.adds) == ((), ("mine",), ())
+    assert (quiet.in_effect, adds.in_effect) == (None, None)
     # What is done at an epoch's end is no batch hook's doing.
     assert adds.actions == ()
     assert opens.actions == (BatchAction("on_train_batch_end", f"opens {tmp_path / 'b'} for writing", 4),)
+
+
+@pytest.mark.parametrize(
+    ("callback", "monitors"),
+    [
+        (Stopping("a plateaus 5 and (b > 3 or a < 0)"), ("a", "b")),
+        (Stopping("a plateaus 5", monitor="b", restore_best_weights=True), ("a", "b")),
+        (Stopping("a plateaus 5", monitor="a", restore_best_weights=True), ("a",)),
+        (Stopping(max_seconds=1e9, monitor="b", restore_best_weights=True), ("b",)),
+        (Stopping(max_seconds=1e9), ()),
+    ],
+)
+def test_every_metric_of_a_condition_counts_and_no_monitor_that_is_not_looked_at(callback, monitors):
+    [seen] = CallbackWatch([(CallbackKind.STOPPING, callback)]).trace().callbacks
+    assert seen.monitors == monitors
+
+
+class CallsItsOwn(keras.callbacks.Callback):
+    """One hook does what another does, in its own way of calling it."""
+
+    def __init__(self):
+        super().__init__()
+        self.ended = []
+
+    def on_test_begin(self, logs=None):
+        self.on_epoch_end(-1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.ended.append(epoch)
+
+
+def test_a_hook_that_a_callback_calls_itself_is_no_moment_of_its_own():
+    callback = CallsItsOwn()
+    seen = watched_fit(callback)
+    assert callback.ended == [-1, 0, -1, 1]
+    assert [each.epoch for each in seen.firings if each.hook == "on_epoch_end"] == [0, 1]
+    assert all(each.called == (0,) for each in seen.firings)
 
 
 def test_the_file_reads_back(tmp_path):

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from trainer.callbacks.snapshot import read_local
-from trainer.keras_private import multiply_rate, own_rate
+from trainer.keras_private import multiply_rate, own_rate, rate_in_steps
 
 LEARNING_RATE = "learning_rate"
 
@@ -29,6 +29,11 @@ def multiply_rates(model: keras.Model, share: Callable[[Any], Any]) -> None:
     """Makes every step use the rates times `share(step)`; see `trainer.keras_private.multiply_rate`."""
     for optimizer in _owners(model).values():
         multiply_rate(optimizer, share)
+
+
+def rates_in_steps(model: keras.Model) -> tuple[Callable[[], Any] | None, ...]:
+    """What each optimizer's steps compute the rate by; see `trainer.keras_private.rate_in_steps`."""
+    return tuple(rate_in_steps(optimizer) for optimizer in _owners(model).values())
 
 
 def set_learning_rates(model: keras.Model, rates: dict[str, float]) -> None:

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 
-from trainer.callbacks.step_sinks import FileSink, FunctionSink, HttpSink, Sink
+from trainer.callbacks.step_sinks import CountingSink, FileSink, FunctionSink, HttpSink, Sink
 from trainer.callbacks.step_stream import StepStream
 from trainer.contract import training
 from trainer.contract.run_directory import RunDirectory
@@ -18,6 +18,8 @@ def open_streams(
     run: RunDirectory,
     load: Callable[[str], Callable[..., object]],
     lost: Callable[[int], None] | None = None,
+    *,
+    dry: bool = False,
 ) -> list[StepStream]:
     """The streams of `stream`; one without an address is left out, as no training is to end for it.
 
@@ -26,10 +28,16 @@ def open_streams(
         run: Where those to a file write.
         load: Finds a function of the user's by its reference.
         lost: Hears how many more records of a stream were lost, on the stream's thread.
+        dry: Whether the run is only tried: functions and addresses are looked for, and given nothing.
+
+    Raises:
+        UserCodeError: A function is not there.
     """
     streams = []
     for each in specs:
         sink = _sink(each, run, load)
+        if dry and sink is not None and not isinstance(sink, FileSink):
+            sink = CountingSink()
         if sink is not None:
             streams.append(StepStream(sink, each.every, each.buffer, lost=lost))
     return streams

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from trainer.callbacks.learning_rate import multiply_rates, require_settable
+from trainer.callbacks.learning_rate import multiply_rates, rates_in_steps, require_settable
 from trainer.policies.rate_shape import RateShape
 
 
@@ -60,6 +60,7 @@ class RateSchedule(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
         self.alpha = alpha
         self._shape(1, 1)  # so that a wrong value is found here
         self._prepared: Any = None
+        self._installed: tuple[Any, ...] = ()
 
     def before_trace(self, model: Any, steps_per_epoch: int | None, epochs: int) -> None:
         """Sets what the step will use; called before it is traced, when all variables exist.
@@ -80,6 +81,7 @@ class RateSchedule(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
                 "give RateSchedule warmup_steps and decay_steps, or training steps_per_epoch"
             )
         multiply_rates(model, _share(self._shape(steps_per_epoch or 1, epochs)))
+        self._installed = rates_in_steps(model)
         self._prepared = model
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -93,6 +95,10 @@ class RateSchedule(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
             self.model.make_train_function(force=True)
         # Another training may have other steps.
         self._prepared = None
+
+    def in_effect(self) -> bool:
+        """Whether the model's optimizers still have the rates that it gave them."""
+        return bool(self._installed) and rates_in_steps(self.model) == self._installed
 
     def _needs_steps_per_epoch(self) -> bool:
         decays = self.schedule != "constant" and self.decay_steps is None

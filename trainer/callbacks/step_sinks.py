@@ -121,6 +121,23 @@ class HttpSink:
             raise SinkError(answer.why, again=answer.again, retry_after=answer.retry_after)
 
 
+class CountingSink:
+    """Counts records and sends none: what stands for a server or a function where nothing is to reach it.
+
+    Attributes:
+        records: How many it was given.
+    """
+
+    pause = 1.0
+
+    def __init__(self) -> None:
+        self.records = 0
+
+    def send(self, records: Sequence[Record]) -> None:
+        """See `Sink`."""
+        self.records += len(records)
+
+
 class FunctionSink:
     """A function that takes a list of records; it has a thread of its own, and may take its time.
 

@@ -86,6 +86,10 @@ class StepStream(StatefulCallback):
         if self._ending.is_set():
             self._ending, self._thread = threading.Event(), None
 
+    def in_effect(self) -> bool:
+        """Whether it was told of any step."""
+        return self._count > 0
+
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Notes the epoch, for the batch hooks."""
         self._epoch = epoch

@@ -13,6 +13,7 @@ import tensorflow as tf
 from trainer.callbacks.base import MonitoringCallback, metric_directions
 from trainer.callbacks.snapshot import Snapshots, Weights
 from trainer.contract.conditions import Condition, Plateau, metrics, parse
+from trainer.contract.stopping import BUDGET_REASON
 from trainer.policies.best import Version, consider
 from trainer.policies.conditions import Waits, evaluate
 from trainer.policies.direction import Direction, resolve_direction
@@ -87,6 +88,13 @@ class Stopping(MonitoringCallback):
         self._start_afresh()
 
     @property
+    def monitors(self) -> tuple[str, ...]:
+        """The metrics that it decides by: the condition's, and `monitor` where the best are restored."""
+        asked = () if self.condition is None else metrics(self.condition)
+        restored = (self.monitor,) if self.restore_best_weights else ()
+        return tuple(dict.fromkeys((*asked, *restored)))
+
+    @property
     def best(self) -> float | None:
         """Best value of `monitor` so far; None before the first, and where it is not asked for."""
         return self._kept[0].value if self._kept else None
@@ -117,7 +125,7 @@ class Stopping(MonitoringCallback):
         if self.decides_budgets and not self.reason:
             why = over_budget(self._spending(), self.max_seconds, self.max_gpu_hours)
             if why is not None:
-                self._stop(f"budget: {why}")
+                self._stop(f"{BUDGET_REASON}{why}")
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Sets the best weights again, where that was asked for."""

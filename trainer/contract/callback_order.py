@@ -31,6 +31,30 @@ class CallbackKind(StrEnum):
 
 
 @dataclass(frozen=True)
+class OptionFiles:
+    """Files that a callback leaves with one of its options alone.
+
+    Attributes:
+        option: Name of the option.
+        pattern: Of the files in the run directory.
+        value: The value that the option has then; None for any but 0, false and none.
+    """
+
+    option: str
+    pattern: str
+    value: str | None = None
+
+    def are_left(self, options: Mapping[str, Any]) -> bool:
+        """Whether the callback leaves them.
+
+        Args:
+            options: Its options, plain.
+        """
+        given = options.get(self.option)
+        return bool(given) if self.value is None else given == self.value
+
+
+@dataclass(frozen=True)
 class CallbackPosition:
     """A place in the order.
 
@@ -44,6 +68,8 @@ class CallbackPosition:
         state: What of it a checkpoint keeps.
         files: What it leaves in the run directory, as patterns of `glob`.
         validation_files: The same, where epochs are validated.
+        option_files: Those that depend on an option.
+        adds: Names that it adds to the logs of an epoch, whatever its options.
     """
 
     kind: CallbackKind
@@ -53,6 +79,8 @@ class CallbackPosition:
     state: str
     files: tuple[str, ...] = ()
     validation_files: tuple[str, ...] = ()
+    option_files: tuple[OptionFiles, ...] = ()
+    adds: tuple[str, ...] = ()
 
 
 CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
@@ -62,6 +90,7 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         reads="the loss and the gradient of every training step",
         changes="whether a step counts, whether training goes on or back; adds counts to the epoch's logs",
         state="the last {window} losses, the lowest median, steps skipped in a row, the epoch's counts",
+        adds=("watchdog_alerts",),
     ),
     CallbackPosition(
         CallbackKind.GRADIENT_MONITOR,
@@ -69,6 +98,7 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         reads="every gradient's norm; updates and units of every {every}th step",
         changes="adds norms, the update ratio and the share of dead units to the epoch's logs",
         state="the epoch's means so far, how often it has warned of what",
+        adds=("gradient_norm",),
     ),
     CallbackPosition(
         CallbackKind.CUSTOM,
@@ -153,6 +183,7 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         reads="each execution of training steps once it is done: its loss, its times",
         changes="nothing here: records go to {to}",
         state="the records that are not known to be sent",
+        option_files=(OptionFiles("to", "logs/steps/*.jsonl", "file"),),
     ),
     CallbackPosition(
         CallbackKind.TENSORBOARD,
@@ -162,6 +193,7 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         state="batches seen, scalars since the last epoch's end, whether the rows are shown already",
         files=("logs/tensorboard/train/events.*",),
         validation_files=("logs/tensorboard/validation/events.*",),
+        option_files=(OptionFiles("profile_batch", "logs/tensorboard/train/plugins/profile/*/*"),),
     ),
 )
 
@@ -204,7 +236,8 @@ class PlacedCallback:
             validated: Whether epochs are validated.
         """
         patterns = self.position.files + (self.position.validation_files if validated else ())
-        return [self._filled(pattern) for pattern in patterns]
+        optional = (each.pattern for each in self.position.option_files if each.are_left(self.options))
+        return [self._filled(pattern) for pattern in (*patterns, *optional)]
 
     def as_data(self) -> dict[str, Any]:
         """Plain data for programs."""

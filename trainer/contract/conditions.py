@@ -206,8 +206,9 @@ def _number(value: float) -> str:
 
 _TOKEN = re.compile(
     r"(?P<space>\s+)"
-    # A word takes what a metric's name may hold, so `val_loss-1` is one name and no difference.
-    r"|(?P<word>[A-Za-z_][A-Za-z0-9_.-]*)"
+    # A word takes what a metric's name may hold, so `val_loss-1` is one name and no difference, and
+    # `gradient_norm/dense/kernel` is one and no quotient: there is no arithmetic.
+    r"|(?P<word>[A-Za-z_][A-Za-z0-9_./-]*)"
     r"|(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_.]))"
     r"|(?P<operator><=|>=|<|>)"
     r"|(?P<bracket>[()])"

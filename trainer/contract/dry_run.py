@@ -35,6 +35,8 @@ class CallbackTrace:
         metrics: The names in the logs that it was given at the ends of epochs.
         seconds: How long all its hooks took together.
         actions: What its batch hooks did to files and the network.
+        adds: The names that it added to those logs.
+        in_effect: Whether what it does within steps has reached them; None where it does nothing there.
     """
 
     kind: str
@@ -44,6 +46,8 @@ class CallbackTrace:
     metrics: tuple[str, ...] = ()
     seconds: float = 0.0
     actions: tuple[BatchAction, ...] = ()
+    adds: tuple[str, ...] = ()
+    in_effect: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pydantic import Field
 from trainer.contract.fields import Count, CountOrZero, FrozenModel, KeyPath, Problem
 
 Schedule = Literal["constant", "linear", "cosine", "exponential"]
+_IN_STEPS = {"warmup_epochs": "warmup_steps", "decay_epochs": "decay_steps"}
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -33,11 +34,12 @@ class LearningRate(FrozenModel):
     """The share of the rate that is left at the end, as in Keras's CosineDecay."""
 
 
-def learning_rate_problems(callbacks: Mapping[str, Any]) -> list[Problem]:
-    """Finds what is wrong between the keys of `learning_rate`.
+def learning_rate_problems(callbacks: Mapping[str, Any], training: object) -> list[Problem]:
+    """Finds what is wrong between the keys of `learning_rate`, and between it and a changing batch size.
 
     Args:
         callbacks: The experiment's `callbacks` as plain values, which need not be valid otherwise.
+        training: Its `training`, in the same way.
 
     Returns:
         Problems with key paths relative to the experiment's `spec`.
@@ -47,7 +49,7 @@ def learning_rate_problems(callbacks: Mapping[str, Any]) -> list[Problem]:
         return []
     key: KeyPath = ("callbacks", "learning_rate")
     problems: list[Problem] = []
-    for epochs, steps in (("warmup_epochs", "warmup_steps"), ("decay_epochs", "decay_steps")):
+    for epochs, steps in _IN_STEPS.items():
         if course.get(epochs) and course.get(steps):
             problems.append(((*key, steps), f"given beside {epochs}", "one of the two"))
     schedule = course.get("schedule", "constant")
@@ -66,4 +68,21 @@ def learning_rate_problems(callbacks: Mapping[str, Any]) -> list[Problem]:
         ]
         if not course.get("warmup_epochs") and not course.get("warmup_steps"):
             problems.append((key, "nothing that would change the rate", "a warm-up, a schedule, or both"))
+    has_steps = isinstance(training, Mapping) and training.get("steps_per_epoch")
+    if isinstance(callbacks.get("batch_size_changes"), Mapping) and not has_steps:
+        problems += _epochs_of_unknown_length(key, course)
+    return problems
+
+
+def _epochs_of_unknown_length(key: KeyPath, course: Mapping[str, Any]) -> list[Problem]:
+    """What is told in epochs where these get fewer steps as the batch grows: it would end too late."""
+    wrong = "given in epochs, whose steps change with callbacks.batch_size_changes"
+    asked = {name: f"{name} in its place, or training.steps_per_epoch" for name in _IN_STEPS.values()}
+    problems: list[Problem] = [
+        ((*key, epochs), wrong, asked[steps]) for epochs, steps in _IN_STEPS.items() if course.get(epochs)
+    ]
+    falls = course.get("schedule", "constant") != "constant"
+    if falls and not course.get("decay_epochs") and not course.get("decay_steps"):
+        lasts = "falls until the last epoch, but callbacks.batch_size_changes changes the steps of an epoch"
+        problems.append(((*key, "schedule"), lasts, "decay_steps beside it, or training.steps_per_epoch"))
     return problems

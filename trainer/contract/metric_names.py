@@ -115,7 +115,7 @@ RUN_GPU_SECONDS_USED = _gauge(
 )
 RUN_GPU_SECONDS_SAVED = _gauge(
     "perdure_run_gpu_seconds_saved",
-    "GPU-seconds that the epochs asked for, but not trained, would have taken; 0 until the run has finished.",
+    "GPU-seconds that the epochs which stopping early spared would have taken; 0 until the run has finished.",
 )
 RUN_NOTIFICATIONS = _counter(
     "perdure_run_notifications_total",

@@ -21,6 +21,8 @@ from trainer.contract.fields import (
 
 EXAMPLE = "a condition such as val_loss plateaus 5, or val_accuracy plateaus 5 and val_loss > 0.3"
 DEFAULT_MONITOR = "val_loss"
+BUDGET_REASON = "budget: "
+"""What the reason of a stop by a budget begins with, in result.json too."""
 _ORIGINS = ("when", "any", "all")
 
 
@@ -86,6 +88,22 @@ def has_conditions(stopping: object) -> bool:
     if isinstance(stopping, Stopping):
         return stopping.condition() is not None
     return isinstance(stopping, Mapping) and any(stopping.get(key) for key in _ORIGINS)
+
+
+def epochs_spared(stopped_by: str, stop_reason: str, epochs: int, epochs_asked: int) -> int:
+    """How many epochs a run did without since it needed no more: none where it was cut off.
+
+    A stop by early stopping or by a condition over metrics says that more epochs would not have helped; one
+    by a budget, the deadline, the watchdog or a callback of the user's says nothing of the kind.
+
+    Args:
+        stopped_by: What ended the run, as in result.json.
+        stop_reason: What that said of it, as in result.json.
+        epochs: Epochs trained.
+        epochs_asked: Epochs asked for.
+    """
+    by_condition = stopped_by == "stopping" and not stop_reason.startswith(BUDGET_REASON)
+    return max(0, epochs_asked - epochs) if by_condition or stopped_by == "early_stopping" else 0
 
 
 def stopping_problems(callbacks: Mapping[str, Any]) -> list[Problem]:

@@ -452,7 +452,7 @@ def cross_field_problems(spec: object) -> list[Problem]:
     if isinstance(callbacks, Mapping):
         problems += _monitor_problems(callbacks.get("best_models"))
         problems += _batch_size_problems(callbacks.get("batch_size_changes"), workers)
-        problems += stopping_problems(callbacks) + learning_rate_problems(callbacks)
+        problems += stopping_problems(callbacks) + learning_rate_problems(callbacks, training)
         problems += _stream_problems(callbacks.get("stream"))
         problems += _profile_problems(callbacks.get("tensorboard"))
     return problems + launch_problems(spec) + notification_problems(spec)

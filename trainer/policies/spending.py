@@ -54,7 +54,7 @@ class Holding:
 
 
 def gpu_seconds_saved(gpus: int, epoch_seconds: Sequence[float], epochs_left: int) -> float | None:
-    """GPU-seconds that the epochs which were asked for, but not trained, would have taken.
+    """GPU-seconds that the epochs which were asked for, but not needed, would have taken.
 
     An epoch is taken to last as long as the median of those that were trained, without the first, which
     traces the steps: neither that nor a restart would have come again.
@@ -62,7 +62,7 @@ def gpu_seconds_saved(gpus: int, epoch_seconds: Sequence[float], epochs_left: in
     Args:
         gpus: GPUs of all workers.
         epoch_seconds: Of the epochs that were trained, in order, validation and callbacks included.
-        epochs_left: Epochs that were not trained.
+        epochs_left: Epochs that were not needed.
 
     Returns:
         None where no epoch was measured.

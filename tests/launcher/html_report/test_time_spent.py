@@ -86,10 +86,18 @@ def test_gpu_seconds_are_computed_where_the_result_has_none(tmp_path) -> None:
         **attempt(1, 0, 100, "finished"),
         **log(50, 10, 10),
         "environment.json": {"GPUs": ["A"], "replicas": 4},
-        "result.json": {"epochs": 3, "epochs_asked": 10},
+        "result.json": {"stopped_by": "early_stopping", "epochs": 3, "epochs_asked": 10},
     }
-    found = gpu_time(read(tmp_path, files))
+    found = gpu_time(read(tmp_path / "early", files))
     assert (found.used, found.saved, found.is_estimate) == (400.0, 4 * 7 * 10.0, True)
+    cut = {**files, "result.json": {"stopped_by": "deadline", "epochs": 3, "epochs_asked": 10}}
+    assert gpu_time(read(tmp_path / "cut", cut)).saved == 0
+
+
+def test_a_result_that_calls_a_cut_off_run_a_saving_is_not_believed(tmp_path) -> None:
+    told = {"stopped_by": "watchdog", "epochs": 3, "epochs_asked": 10, "gpu_seconds_used": 9.0}
+    files = {**attempt(1, 0, 100, "finished"), "result.json": {**told, "gpu_seconds_saved": 21.0}}
+    assert gpu_time(read(tmp_path, files)).saved == 0
 
 
 def test_on_cpus_no_gpu_is_used(tmp_path) -> None:

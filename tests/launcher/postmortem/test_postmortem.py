@@ -13,6 +13,7 @@ from launcher.__main__ import run
 from launcher.html_report.reading import read_run
 from launcher.postmortem import Finding, Symptom, as_data, examine
 from launcher.postmortem.course import Course, course_of
+from launcher.postmortem.story import story
 from tests.launcher.html_report.sample_runs import attempt, event, make
 
 EPOCHS = 40
@@ -234,6 +235,66 @@ def test_why_a_stop_did_not_fire(tmp_path: Path, options: dict[str, Any], what: 
     assert finding.what == what
 
 
+def on_condition(when: str, **more: Any) -> dict[str, Any]:
+    return {"early_stopping": None, "stopping": {"when": when, **more}, "csv_log": True}
+
+
+def trembles(epoch: int) -> float:
+    return 0.5 - 1e-6 * epoch + 0.01 * (-1) ** epoch
+
+
+@pytest.mark.parametrize(
+    ("when", "val_loss", "what"),
+    [
+        ("f1 plateaus 5 max", falls, "`f1 plateaus 5 max` of stopping waits for f1, which no epoch gives"),
+        (
+            "val_loss plateaus 39", falls,
+            "`val_loss plateaus 39` of stopping could not fire before the last epoch",
+        ),
+        (
+            "val_loss plateaus 5", trembles,
+            "improvements smaller than the noise kept `val_loss plateaus 5` of stopping from firing",
+        ),
+        # This part held; the other one did not, and is no patience.
+        ("val_loss plateaus 5 and loss < 0", rises_from_ten, None),
+        ("val_loss > 3", trembles, None),
+    ],
+)  # fmt: skip
+def test_why_a_condition_did_not_stop(
+    tmp_path: Path, when: str, val_loss: Callable[[int], float], what: str | None
+) -> None:
+    course = a_run(tmp_path, val_loss=val_loss, callbacks=on_condition(when))
+    finding = found(course, Symptom.STOP_NEVER_FIRED)
+    assert (None if finding is None else finding.what) == what
+
+
+@pytest.mark.parametrize(
+    ("when", "reason", "is_short"),
+    [
+        ("val_loss plateaus 2", "", True),
+        ("val_loss plateaus 2", "budget: 100 s were used, of a budget of 9", False),
+        ("val_loss plateaus 24 or loss < 9", "", False),
+    ],
+)
+def test_the_patience_of_a_condition_that_ended_a_run(
+    tmp_path: Path, when: str, reason: str, is_short: bool
+) -> None:
+    def stands(epoch: int) -> float:
+        return noisy(lambda epoch: 1.0 - 0.01 * epoch, 0.1)(epoch) if epoch < 23 else 2.0
+
+    course = a_run(
+        tmp_path,
+        val_loss=stands,
+        epochs=25,
+        stopped_by="stopping",
+        stop_reason=reason,
+        callbacks=on_condition(when),
+    )
+    finding = found(course, Symptom.PATIENCE_SHORT)
+    assert (finding is not None) is is_short
+    assert finding is None or finding.evidence[1].startswith("patience 2; an improvement shows after ")
+
+
 def test_a_reduction_that_helped_is_history_alone(tmp_path: Path) -> None:
     course = a_run(
         tmp_path,
@@ -279,6 +340,18 @@ def test_as_it_is_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     data = json.loads(capsys.readouterr().out)["runs"][0]
     assert (data["best_epoch"], data["epochs_after_best"], data["shipped_epoch"]) == (10, 30, 40)
     assert data["findings"][0]["symptom"] == "overfitting"
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "told"), [("early_stopping", "20 epochs were not needed, about 200 s"), ("watchdog", "")]
+)
+def test_only_a_stop_for_want_of_improvement_leaves_epochs_that_were_not_needed(
+    tmp_path: Path, stopped_by: str, told: str
+) -> None:
+    on_cpus = {"environment.json": {"GPUs": [], "replicas": 1}}
+    lines = story(a_run(tmp_path, epochs=20, stopped_by=stopped_by, more=on_cpus), []).splitlines()
+    [length] = [line for line in lines if "of 40 epochs" in line]
+    assert length.partition("; ")[2] == told
 
 
 def test_of_several_runs_there_is_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from trainer import fit
 from trainer.callbacks import RateSchedule, ReduceLROnPlateau
-from trainer.callbacks.learning_rate import learning_rates, own_rates
+from trainer.callbacks.learning_rate import learning_rates, multiply_rates, own_rates
 from trainer.policies.rate_shape import RateShape
 
 X = np.ones((8, 1), "float32")
@@ -115,6 +115,15 @@ def test_the_rate_goes_on_where_the_optimizer_stands():
     schedule = RateSchedule(warmup_epochs=1, schedule="cosine", decay_epochs=2)
     fit(model, X, X, batch_size=2, epochs=3, initial_epoch=1, verbose=0, callbacks=[schedule, rates])
     assert rates.seen == whole[4:]
+
+
+def test_it_knows_whether_its_rates_are_those_of_the_steps():
+    model, schedule = compiled(), RateSchedule(warmup_steps=4)
+    assert not schedule.in_effect()
+    fit(model, X, X, batch_size=2, epochs=1, verbose=0, callbacks=[schedule])
+    assert schedule.in_effect()
+    multiply_rates(model, lambda step: 1.0)
+    assert not schedule.in_effect()
 
 
 def test_a_stored_model_needs_nothing_of_it(tmp_path):

@@ -45,6 +45,8 @@ C = Plateau("val_f1", 3)
         ("((a > 1))", A),
         ("a > 1 or (b <= -0.5 or val_f1 plateaus 3)", AnyOf((A, B, C))),
         ("top.5-of_10 > 0", Comparison("top.5-of_10", Operator.ABOVE, 0)),
+        ("gradient_norm/dense/kernel>9", Comparison("gradient_norm/dense/kernel", Operator.ABOVE, 9)),
+        ("gradient_norm/a.b plateaus 3", Plateau("gradient_norm/a.b", 3)),
     ],
 )
 def test_what_is_read(text: str, expected: Condition) -> None:

@@ -196,6 +196,28 @@ def test_problems_between_the_keys_of_a_callback(
 
 
 @pytest.mark.parametrize(
+    ("rate", "keys"),
+    [
+        ({"warmup_epochs": 2}, ["warmup_epochs"]),
+        ({"warmup_epochs": 2, "schedule": "cosine", "decay_epochs": 3}, ["warmup_epochs", "decay_epochs"]),
+        ({"warmup_epochs": 2, "schedule": "linear"}, ["warmup_epochs", "schedule"]),
+        ({"warmup_steps": 2, "schedule": "linear"}, ["schedule"]),
+        ({"warmup_steps": 2, "schedule": "linear", "decay_steps": 9}, []),
+        ({"warmup_steps": 2}, []),
+    ],
+)
+def test_epochs_of_a_schedule_need_a_length_where_the_batch_size_changes(
+    rate: dict[str, Any], keys: list[str]
+) -> None:
+    changing = {"learning_rate": rate, "batch_size_changes": {"schedule": [{"epoch": 1, "size": 8}]}}
+    found = cross_field_problems({"callbacks": changing})
+    assert [path for path, _, _ in found] == [(*RATE, key) for key in keys]
+    # With a fixed number of steps an epoch is as long as before; and without a change all is well.
+    assert cross_field_problems({"callbacks": changing, "training": {"steps_per_epoch": 5}}) == []
+    assert cross_field_problems({"callbacks": {"learning_rate": rate}, "training": {}}) == []
+
+
+@pytest.mark.parametrize(
     ("model", "values"),
     [
         (EarlyStopping, {"min_delta": True}),
