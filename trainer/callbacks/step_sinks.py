@@ -36,8 +36,8 @@ class SinkError(Exception):
 class Sink(Protocol):
     """Takes records, on a thread that may wait.
 
-    One with a true attribute `replaces_repeated` replaces what it has of a step, and of all behind it, by what
-    it is given of that step later; for such a one, checkpoints keep records that had not been sent.
+    One with a true attribute `replaces_repeated` replaces what it has of a step, and of all behind it, by
+    what it is given of that step later; for such a one, checkpoints keep records that had not been sent.
     """
 
     @property
