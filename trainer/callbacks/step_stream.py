@@ -28,7 +28,7 @@ DRAIN_SECONDS = 3.0
 class _Held(NamedTuple):
     record: Record
     line: str
-    """The record as JSON, where a checkpoint keeps it; encoded in time, so that no checkpoint waits for it."""
+    """The record as JSON, where a checkpoint keeps it; encoded before, so that no checkpoint waits."""
 
 
 class StepStream(StatefulCallback):
