@@ -105,7 +105,7 @@ class StartedCallbacks:
         self._steps = None if isinstance(meter, NoMeter) else LaggingSteps(meter)
         self._wants = {mode: self._hooks.has_batch_hooks(mode) for mode in ("train", "test")}
         model.history = self.history
-        model.stop_training = False
+        model.stop_training = self._stopped = False
         self._hooks.call("on_train_begin", {})
 
     def __enter__(self) -> Self:
@@ -122,7 +122,7 @@ class StartedCallbacks:
     @property
     def stop_training(self) -> bool:
         """Whether a callback, of any worker, has ended training at the last epoch's end."""
-        return bool(self._model.stop_training)
+        return self._stopped
 
     def on_epoch_begin(self, epoch: int) -> None:
         """To be called before the first batch of an epoch, counted from 0."""
@@ -164,7 +164,8 @@ class StartedCallbacks:
         """To be called at the end of an epoch with all metrics, `val_` before validation's; a collective."""
         self._settle()
         self._hooks.call("on_epoch_end", epoch, self._global(logs))
-        self._model.stop_training = any_worker(self._strategy, bool(self._model.stop_training))
+        self._stopped = any_worker(self._strategy, bool(self._model.stop_training))
+        self._model.stop_training = self._stopped
 
     def on_train_end(self) -> None:
         """To be called at the end; what is pending is written then."""

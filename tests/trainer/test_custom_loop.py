@@ -265,6 +265,20 @@ def test_each_step_is_in_the_files_once_where_the_loop_goes_on(tmp_path):
     assert [(record["epoch"], record["step"]) for record in records] == expected
 
 
+def test_a_loop_is_told_to_stop_at_the_end_of_an_epoch_and_not_within():
+    class StopsAtOnce(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+    callbacks = callbacks_for(network(), [StopsAtOnce()], optimizer=keras.optimizers.SGD(0.1))
+    callbacks.on_epoch_begin(0)
+    callbacks.on_train_batch_end(0, {"loss": 1.0})
+    assert not callbacks.stop_training, "other workers do not know of it yet"
+    callbacks.on_epoch_end(0, {"loss": 1.0})
+    assert callbacks.stop_training
+    callbacks.on_train_end()
+
+
 def test_an_exception_of_the_loop_ends_no_training(tmp_path):
     class Ends(keras.callbacks.Callback):
         ended = False

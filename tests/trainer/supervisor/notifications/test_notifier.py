@@ -121,7 +121,7 @@ def test_a_webhook_that_fails_delays_no_step(
         monkeypatch.setenv(VARIABLE, webhook.url)
         with ToldRun(tmp_path / "run") as run:
             # The first message waits for its answer all the while, up to what the last step has led to.
-            webhook.wait_for(lambda: webhook.occasions == ["start"])
+            webhook.wait_for(lambda: webhook.occasions == ["start"], 120.0)
             run.wait_for(lambda: any(saved.step == STEPS for saved in run.of(Committed)))
             assert webhook.occasions == ["start"]
             assert run.outcomes() == []
