@@ -22,7 +22,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 TIMEOUT_SECONDS = 10.0
 """For a whole try, from the look-up of the name to the answer's first lines."""
 
-_TRIED_AGAIN = frozenset({408, 425, 429})
+_NOT_TAKEN = frozenset({408, 425, 429, 503})
+"""Statuses with which a server says that it has not handled the request (RFC 9110, RFC 8470, RFC 6585)."""
 _LONGEST_ADDRESS = 8000
 
 
@@ -117,9 +118,13 @@ def _parts(url: str) -> SplitResult:
 def _read(status: int, retry_after: str | None, now: float) -> Answer:
     if 200 <= status < 300:
         return Answer(delivered=True)
-    again = status in _TRIED_AGAIN or status >= 500
+    again = status in _NOT_TAKEN
     return Answer(
-        again=again, retry_after=_seconds(retry_after, now) if again else None, why=f"HTTP {status}"
+        again=again,
+        retry_after=_seconds(retry_after, now) if again else None,
+        why=f"HTTP {status}",
+        # 500: it may have failed behind what was asked for; 502, 504: a proxy tells only of its own side.
+        certain=again or status < 500,
     )
 
 

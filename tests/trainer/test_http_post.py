@@ -27,7 +27,6 @@ def test_what_is_taken_is_delivered() -> None:
 @pytest.mark.parametrize(
     ("answer", "again", "retry_after"),
     [
-        (500, True, None),
         (503, True, None),
         (408, True, None),
         (429, True, None),
@@ -50,6 +49,13 @@ def test_an_answer_says_whether_and_when_to_try_again(
         status = answer if isinstance(answer, int) else answer[0]
         assert send(webhook.url) == Answer(again=again, retry_after=retry_after, why=f"HTTP {status}")
         assert len(webhook.bodies) == 1, "no redirection is followed"
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 520])
+def test_what_may_have_been_taken_is_uncertain_and_not_sent_again(status: int) -> None:
+    with Webhook((status, "7")) as webhook:
+        assert send(webhook.url) == Answer(certain=False, why=f"HTTP {status}")
+        assert len(webhook.bodies) == 1
 
 
 def test_a_dead_port_and_an_unknown_name_are_tried_again() -> None:
