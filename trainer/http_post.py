@@ -20,7 +20,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, unquote, urlsplit
 
 TIMEOUT_SECONDS = 10.0
-"""For a whole try, from the look-up of the name to the answer's first lines."""
+"""For a whole try, up to the answer's first lines. The look-up of the name ends when the system's resolver
+gives up, and connecting may take so long for each address of the name; past the limit nothing is sent."""
 
 _NOT_TAKEN = frozenset({408, 425, 429, 503})
 """Statuses with which a server says that it has not handled the request (RFC 9110, RFC 8470, RFC 6585)."""
@@ -79,13 +80,16 @@ def post(
         body: What to send.
         headers: Beside those of HTTP.
         now: Seconds since 1970, for an answer that names a date.
-        seconds: How long it may take in all.
+        seconds: How long it may take; see `TIMEOUT_SECONDS` for what cannot be cut short.
     """
     sent, began = False, time.monotonic()
     try:
         connection, target, more = _connection(address.parts, seconds)
         with _limited(connection, seconds):
             connection.connect()
+            if time.monotonic() - began >= seconds:
+                # There was nothing to cut off when the time was over.
+                raise TimeoutError
             connection.request("POST", target, body, {**headers, **more})
             sent = True
             response = connection.getresponse()

@@ -2,8 +2,10 @@
 
 import socket
 import threading
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
@@ -94,6 +96,19 @@ def test_a_server_that_answers_a_byte_at_a_time_is_left_after_the_whole_time() -
         over.set()
         thread.join(10)
     assert not answer.certain
+
+
+def test_nothing_is_sent_once_the_look_up_has_taken_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        time.sleep(0.2)
+        return look_up(*arguments, **more)
+
+    with Webhook() as webhook:
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        assert send(webhook.url, seconds=0.1) == Answer(again=True, why="timed out")
+        assert webhook.bodies == []
 
 
 def test_what_speaks_no_tls_is_no_https() -> None:
