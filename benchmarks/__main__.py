@@ -20,6 +20,7 @@ from benchmarks import (
     recovery,
     scale,
     stall,
+    webhooks,
 )
 from benchmarks.comparison import Comparison
 from benchmarks.processes import run_group
@@ -165,6 +166,10 @@ def _incident(plan: Plan) -> Measured:
     return incident.measure(plan.choose(5), plan.quick)
 
 
+def _webhooks(plan: Plan) -> Measured:
+    return webhooks.measure(plan.choose(5), plan.quick)
+
+
 def _quick(plan: Plan) -> list[str]:
     return ["--quick"] if plan.quick else []
 
@@ -186,6 +191,7 @@ _BENCHMARKS: dict[str, tuple[str, Callable[[Plan], Measured]]] = {
     "standby": ("The memory of the standby", _standby),
     "metrics": ("Exported metrics", _metrics),
     "incident": ("An experiment that overfits: 80 fixed epochs, and the default stack", _incident),
+    "webhooks": ("Runs whose webhook fails", _webhooks),
     "scale": ("A thousand workers", _scale),
     "scale-cluster": ("A thousand workers and five hundred runs on a cluster", _scale_cluster),
 }

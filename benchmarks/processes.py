@@ -22,13 +22,17 @@ class BenchmarkError(RuntimeError):
     """A process of a benchmark failed; the message holds its last words."""
 
 
-def output(*command: str) -> str:
+def output(*command: str, environment: Mapping[str, str] | None = None) -> str:
     """Runs a command in the repository's root, and returns what it printed.
+
+    Args:
+        command: Its words.
+        environment: All its variables, if not this process's.
 
     Raises:
         BenchmarkError: It failed.
     """
-    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment)
     if ended.returncode:
         raise BenchmarkError(f"{' '.join(command)} failed: {ended.stdout[-1000:]}{ended.stderr[-3000:]}")
     return ended.stdout

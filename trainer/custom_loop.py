@@ -1,6 +1,7 @@
 """Callbacks for a training loop of one's own: started, and driven by it as `fit` drives them."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -43,7 +44,8 @@ def callbacks_for(
         model: What the loop trains. One that is not compiled is compiled with `optimizer`, and with no loss.
         callbacks: Keras callbacks, in the order in which they shall be called; or a mapping as `callbacks` of
             the experiment file, in the order of `perdure callbacks`. Left out: that mapping's defaults.
-        directory: Where those of a mapping write, as in a run directory; without it, they are left out.
+        directory: Where those of a mapping write, as in a run directory; without it, they are left out, and
+            a warning names them.
         epochs: How many the loop will train at most; for the callbacks' `params`.
         steps: Steps of an epoch, if known; for the same.
         optimizer: What the loop updates the model with, for callbacks that set the learning rate.
@@ -53,8 +55,8 @@ def callbacks_for(
         validation_steps: How many such batches; all of the data unless given.
 
     Raises:
-        ValueError: The mapping is wrong, or asks for predictions of data that are not given; or a callback
-            cannot work with this model.
+        ValueError: The mapping is wrong, or asks for predictions of data that are not given; a function in
+            its `custom` returns no callbacks; or a callback cannot work with this model.
         UserCodeError: A function that the mapping names is not there.
     """
     if not model.compiled and optimizer is not None:
@@ -72,6 +74,7 @@ def callbacks_for(
         callbacks = build_callbacks(
             spec,
             run,
+            list(_custom(spec)),
             has_validation=has_validation,
             predict=predict,
             is_chief=Topology.of(model.distribute_strategy).is_chief,
@@ -105,7 +108,7 @@ class StartedCallbacks:
         self._steps = None if isinstance(meter, NoMeter) else LaggingSteps(meter)
         self._wants = {mode: self._hooks.has_batch_hooks(mode) for mode in ("train", "test")}
         model.history = self.history
-        model.stop_training = False
+        model.stop_training = self._stopped = False
         self._hooks.call("on_train_begin", {})
 
     def __enter__(self) -> Self:
@@ -122,7 +125,7 @@ class StartedCallbacks:
     @property
     def stop_training(self) -> bool:
         """Whether a callback, of any worker, has ended training at the last epoch's end."""
-        return bool(self._model.stop_training)
+        return self._stopped
 
     def on_epoch_begin(self, epoch: int) -> None:
         """To be called before the first batch of an epoch, counted from 0."""
@@ -164,7 +167,8 @@ class StartedCallbacks:
         """To be called at the end of an epoch with all metrics, `val_` before validation's; a collective."""
         self._settle()
         self._hooks.call("on_epoch_end", epoch, self._global(logs))
-        self._model.stop_training = any_worker(self._strategy, bool(self._model.stop_training))
+        self._stopped = any_worker(self._strategy, bool(self._model.stop_training))
+        self._model.stop_training = self._stopped
 
     def on_train_end(self) -> None:
         """To be called at the end; what is pending is written then."""
@@ -221,8 +225,27 @@ def _read(given: Mapping[str, Any], directory: str | None) -> tuple[CallbacksSpe
         writing = {each.position.kind.value for each in placed(spec) if _writes(each)}
         kept = {key: _off(getattr(spec, key)) for key in writing}
         elsewhere = tuple(each for each in spec.stream if each.to != "file")
+        left_out = (writing - {"stream"}) | ({"stream to a file"} if elsewhere != spec.stream else set())
         spec = spec.model_copy(update={**kept, "stream": elsewhere})
+        if left_out:
+            warnings.warn(
+                f"callbacks_for has no directory to write to, and leaves out: {', '.join(sorted(left_out))}",
+                stacklevel=3,
+            )
     return spec, RunDirectory(directory or "")
+
+
+def _custom(spec: CallbacksSpec) -> Iterator[keras.callbacks.Callback]:
+    """What the functions of `custom` make; those of a file have no folder to be in."""
+    for reference in spec.custom:
+        made = user_code.load_installed(reference)()
+        for callback in made if isinstance(made, list | tuple) else [made]:
+            if not isinstance(callback, keras.callbacks.Callback):
+                raise ValueError(
+                    f"callbacks.custom: {reference} must return a Keras callback or a list of them; "
+                    f"received {callback!r}"
+                )
+            yield callback
 
 
 def _writes(callback: PlacedCallback) -> bool:

@@ -20,9 +20,11 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, unquote, urlsplit
 
 TIMEOUT_SECONDS = 10.0
-"""For a whole try, from the look-up of the name to the answer's first lines."""
+"""For a whole try, up to the answer's first lines. The look-up of the name ends when the system's resolver
+gives up, and connecting may take so long for each address of the name; past the limit nothing is sent."""
 
-_TRIED_AGAIN = frozenset({408, 425, 429})
+_NOT_TAKEN = frozenset({408, 425, 429, 503})
+"""Statuses with which a server says that it has not handled the request (RFC 9110, RFC 8470, RFC 6585)."""
 _LONGEST_ADDRESS = 8000
 
 
@@ -78,13 +80,16 @@ def post(
         body: What to send.
         headers: Beside those of HTTP.
         now: Seconds since 1970, for an answer that names a date.
-        seconds: How long it may take in all.
+        seconds: How long it may take; see `TIMEOUT_SECONDS` for what cannot be cut short.
     """
     sent, began = False, time.monotonic()
     try:
         connection, target, more = _connection(address.parts, seconds)
         with _limited(connection, seconds):
             connection.connect()
+            if time.monotonic() - began >= seconds:
+                # There was nothing to cut off when the time was over.
+                raise TimeoutError
             connection.request("POST", target, body, {**headers, **more})
             sent = True
             response = connection.getresponse()
@@ -117,9 +122,13 @@ def _parts(url: str) -> SplitResult:
 def _read(status: int, retry_after: str | None, now: float) -> Answer:
     if 200 <= status < 300:
         return Answer(delivered=True)
-    again = status in _TRIED_AGAIN or status >= 500
+    again = status in _NOT_TAKEN
     return Answer(
-        again=again, retry_after=_seconds(retry_after, now) if again else None, why=f"HTTP {status}"
+        again=again,
+        retry_after=_seconds(retry_after, now) if again else None,
+        why=f"HTTP {status}",
+        # 500: it may have failed behind what was asked for; 502, 504: a proxy tells only of its own side.
+        certain=again or status < 500,
     )
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from trainer import callbacks_for, fit
 from trainer.callbacks import BatchInspection, CSVLog, EarlyStopping, ReduceLROnPlateau
 from trainer.meter import TOLD_AFTER
+from trainer.user_code import UserCodeError
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(48, 3)).astype("float32")
@@ -118,6 +119,30 @@ def test_without_a_folder_those_that_write_are_left_out(tmp_path, monkeypatch):
         drive(model, optimizer, callbacks, epochs=1)
     assert list(tmp_path.iterdir()) == []
     assert [type(each).__name__ for each in callbacks._callbacks] == ["EarlyStopping", "History"]
+
+
+def test_what_is_left_out_without_a_folder_is_named():
+    settings = {"tensorboard": False, "stream": [{"to": "file"}]}
+    with pytest.warns(UserWarning, match="leaves out: best_models, csv_log, stream to a file"):
+        callbacks_for(network(), settings, optimizer=keras.optimizers.SGD(0.1))
+
+
+def test_custom_callbacks_of_a_mapping_are_called(tmp_path, monkeypatch):
+    lines = ["import keras", "made = keras.callbacks.History()", "def make():", "    return [made]"]
+    lines += ["def wrong():", "    return 7"]
+    (tmp_path / "own_callbacks.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    model, optimizer = network(), keras.optimizers.SGD(0.1)
+    settings = {"custom": ["own_callbacks:make"]}
+    with callbacks_for(model, settings, directory=str(tmp_path), optimizer=optimizer) as callbacks:
+        drive(model, optimizer, callbacks, epochs=1)
+    from own_callbacks import made
+
+    assert made.epoch == [0]
+    with pytest.raises(ValueError, match="own_callbacks:wrong must return a Keras callback"):
+        callbacks_for(model, {"custom": ["own_callbacks:wrong"]}, directory=str(tmp_path))
+    with pytest.raises(UserCodeError, match="there is no experiment's folder"):
+        callbacks_for(model, {"custom": ["callbacks.py:make"]}, directory=str(tmp_path))
 
 
 def test_it_goes_on_from_its_state(tmp_path):
@@ -263,6 +288,20 @@ def test_each_step_is_in_the_files_once_where_the_loop_goes_on(tmp_path):
     records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     expected = [(epoch, step) for epoch in (1, 2, 3) for step in (1, 2, 3, 4)]
     assert [(record["epoch"], record["step"]) for record in records] == expected
+
+
+def test_a_loop_is_told_to_stop_at_the_end_of_an_epoch_and_not_within():
+    class StopsAtOnce(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+    callbacks = callbacks_for(network(), [StopsAtOnce()], optimizer=keras.optimizers.SGD(0.1))
+    callbacks.on_epoch_begin(0)
+    callbacks.on_train_batch_end(0, {"loss": 1.0})
+    assert not callbacks.stop_training, "other workers do not know of it yet"
+    callbacks.on_epoch_end(0, {"loss": 1.0})
+    assert callbacks.stop_training
+    callbacks.on_train_end()
 
 
 def test_an_exception_of_the_loop_ends_no_training(tmp_path):

@@ -2,8 +2,10 @@
 
 import socket
 import threading
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
@@ -27,7 +29,6 @@ def test_what_is_taken_is_delivered() -> None:
 @pytest.mark.parametrize(
     ("answer", "again", "retry_after"),
     [
-        (500, True, None),
         (503, True, None),
         (408, True, None),
         (429, True, None),
@@ -50,6 +51,13 @@ def test_an_answer_says_whether_and_when_to_try_again(
         status = answer if isinstance(answer, int) else answer[0]
         assert send(webhook.url) == Answer(again=again, retry_after=retry_after, why=f"HTTP {status}")
         assert len(webhook.bodies) == 1, "no redirection is followed"
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 520])
+def test_what_may_have_been_taken_is_uncertain_and_not_sent_again(status: int) -> None:
+    with Webhook((status, "7")) as webhook:
+        assert send(webhook.url) == Answer(certain=False, why=f"HTTP {status}")
+        assert len(webhook.bodies) == 1
 
 
 def test_a_dead_port_and_an_unknown_name_are_tried_again() -> None:
@@ -88,6 +96,19 @@ def test_a_server_that_answers_a_byte_at_a_time_is_left_after_the_whole_time() -
         over.set()
         thread.join(10)
     assert not answer.certain
+
+
+def test_nothing_is_sent_once_the_look_up_has_taken_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        time.sleep(0.2)
+        return look_up(*arguments, **more)
+
+    with Webhook() as webhook:
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        assert send(webhook.url, seconds=0.1) == Answer(again=True, why="timed out")
+        assert webhook.bodies == []
 
 
 def test_what_speaks_no_tls_is_no_https() -> None:

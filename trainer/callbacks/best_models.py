@@ -27,10 +27,12 @@ class BestModels(MonitoringCallback):
     Of equal values the first wins, as in Keras's ModelCheckpoint with `save_best_only`; NaN, and an epoch
     without the metric, never do.
 
-    A stored version is never overwritten. Files are written in the background from a copy of the weights, and
-    only when there is time for it; a version that is no longer among the best by then is not written at all.
-    Each is read back and compared with that copy before an older one is deleted. Where it differs, a warning
-    says so, the older one stays, and the write is tried again, for the last time at the end of training.
+    A stored version is overwritten only where its file is damaged or, since another attempt of the run wrote
+    it, has other weights; a warning says so. Files are written in the background from a copy of the weights,
+    and only when there is time for it; a version that is no longer among the best by then is not written at
+    all. Each is read back and compared with that copy before an older one is deleted. Where it differs, a
+    warning says so, the older one stays, and the write is tried again, for the last time at the end of
+    training.
     The file of a model that cannot be cloned (a subclassed one) is made at once, on the training thread.
 
     Args:

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -40,10 +41,18 @@ class DropOldest(Generic[T]):
         with self._lock:
             return [self._items.popleft() for _ in range(min(most, len(self._items)))]
 
-    def held(self) -> Sequence[T]:
-        """A copy of all items, oldest first."""
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def newest(self, most: int) -> Sequence[T]:
+        """A copy of the newest items, at most so many, oldest first."""
         with self._lock:
-            return list(self._items)
+            return list(islice(reversed(self._items), most))[::-1]
+
+    def drop(self, items: int) -> None:
+        """Counts so many as dropped that never were here."""
+        with self._lock:
+            self._dropped += items
 
     def take_dropped(self) -> int:
         """How many were dropped since this was last asked."""

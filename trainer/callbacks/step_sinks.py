@@ -34,7 +34,11 @@ class SinkError(Exception):
 
 
 class Sink(Protocol):
-    """Takes records, on a thread that may wait."""
+    """Takes records, on a thread that may wait.
+
+    One with a true attribute `replaces_repeated` replaces what it has of a step, and of all behind it, by
+    what it is given of that step later; for such a one, checkpoints keep records that had not been sent.
+    """
 
     @property
     def pause(self) -> float:
@@ -59,6 +63,7 @@ class FileSink:
     """
 
     pause = 5.0
+    replaces_repeated = True
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from trainer.callbacks.base import StatefulCallback
 from trainer.callbacks.drop_oldest import DropOldest
@@ -19,10 +19,18 @@ _log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 1000
 """Records that a sink is given at once at most."""
+MOST_KEPT = 10_000
+"""Records that a checkpoint keeps at most, some 140 bytes each; of more, the oldest are left out."""
 DRAIN_SECONDS = 3.0
 """How long the end of training waits for what is still to be sent."""
 IDLE_SECONDS = 60.0
 """How long the thread stays where no record comes: nobody tells of a training that an exception has ended."""
+
+
+class _Held(NamedTuple):
+    record: Record
+    line: str
+    """The record as JSON, where a checkpoint keeps it; encoded before, so that no checkpoint waits."""
 
 
 class StepStream(StatefulCallback):
@@ -32,8 +40,9 @@ class StepStream(StatefulCallback):
     records, which are counted, and no time. Under `trainer.fit` nothing waits for the device either; under
     `model.fit` it is told by Keras's batch hook.
 
-    Where a run goes on from a checkpoint, steps that are trained again are told again; `FileSink` replaces
-    them. What had not been sent at the checkpoint is kept with it, and sent then.
+    Where a run goes on from a checkpoint, steps that are trained again are told again. A sink that replaces
+    them has each step once, as `FileSink`: the newest `MOST_KEPT` records that had not been sent at the
+    checkpoint are kept with it, and sent then. All others that had not been sent count as lost.
 
     Args:
         sink: Takes the records.
@@ -59,11 +68,12 @@ class StepStream(StatefulCallback):
         self.lost_records = 0
         self._sink = sink
         self._every = every
-        self._buffer: DropOldest[Record] = DropOldest(buffer)
+        self._keeps = bool(getattr(sink, "replaces_repeated", False))
+        self._buffer: DropOldest[_Held] = DropOldest(buffer)
         self._tell_lost = lost
         # What is being sent, and may have to be sent again. It leaves the buffer under the lock, so that a
         # state that is read meanwhile has it in one of the two.
-        self._under_way: Sequence[Record] = ()
+        self._under_way: Sequence[_Held] = ()
         self._lock = threading.Lock()
         self._abandoned = False
         self._untold = 0
@@ -126,18 +136,25 @@ class StepStream(StatefulCallback):
         thread.join(DRAIN_SECONDS)
         if thread.is_alive():
             # Nobody waits for what its sink still says.
-            self._count_lost(len(self._unsent()))
+            self._count_lost(self._unsent())
             self._abandoned = True
 
     def state(self) -> dict[str, Any]:
-        """The records that are not known to be sent, as JSON lines."""
-        return {"count": self._count, "unsent": [plain_json.dumps(record) for record in self._unsent()]}
+        """The newest records that are not known to be sent, as JSON lines, and how many more there were."""
+        with self._lock:
+            buffered = self._buffer.newest(MOST_KEPT) if self._keeps else ()
+            kept = [*self._under_way, *buffered][-MOST_KEPT:] if self._keeps else ()
+            left_out = len(self._under_way) + len(self._buffer) - len(kept)
+        # One text: a checkpoint looks at each value of a state on the training thread.
+        unsent = "\n".join(held.line for held in kept)
+        return {"count": self._count, "unsent": unsent, "left_out": max(0, left_out)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on counting, and sends what was not sent."""
+        """Goes on counting, and sends what was not sent; what had been left out is lost."""
         self._count = int(state["count"])
-        if state["unsent"]:
-            self._buffer.put(*(json.loads(line) for line in state["unsent"]))
+        self._buffer.drop(int(state["left_out"]))
+        if unsent := state["unsent"].splitlines():
+            self._buffer.put(*(_Held(json.loads(line), line) for line in unsent))
             self._stay()
 
     def _add(
@@ -147,8 +164,9 @@ class StepStream(StatefulCallback):
         if self._count % self._every:
             return
         record = {"time": time.time(), "epoch": epoch + 1, "step": step + 1, "seconds": seconds, **more}
-        loss = _number(value)
-        self._buffer.put(record if loss is None else {**record, "loss": loss})
+        if (loss := _number(value)) is not None:
+            record["loss"] = loss
+        self._buffer.put(_Held(record, plain_json.dumps(record) if self._keeps else ""))
         self._stay()
 
     def _stay(self) -> None:
@@ -177,7 +195,7 @@ class StepStream(StatefulCallback):
         while self._unsent() and self._not_before < last and not self._abandoned:
             time.sleep(max(0.0, self._not_before - time.monotonic()))
             self._send_all()
-        self._count_lost(len(self._unsent()) + self._buffer.take_dropped())
+        self._count_lost(self._unsent() + self._buffer.take_dropped())
         self._forget()
 
     def _send_all(self) -> None:
@@ -187,16 +205,16 @@ class StepStream(StatefulCallback):
             self._count_lost(self._buffer.take_dropped())
             if not self._under_way:
                 return
-            self._send(self._under_way)
+            self._send([held.record for held in self._under_way])
 
-    def _unsent(self) -> list[Record]:
+    def _unsent(self) -> int:
         with self._lock:
-            return [*self._under_way, *self._buffer.held()]
+            return len(self._under_way) + len(self._buffer)
 
     def _forget(self) -> None:
         with self._lock:
             self._under_way = ()
-            self._buffer.take(len(self._buffer.held()))
+            self._buffer.take(len(self._buffer))
 
     def _send(self, records: Sequence[Record]) -> None:
         told = self._untold

@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from trainer.callbacks.read_back import DamagedFileError, Load, holds
 from trainer.callbacks.snapshot import Weights
@@ -24,6 +25,12 @@ class ReadBackError(Exception):
     def __init__(self, version: Version, message: str) -> None:
         super().__init__(message)
         self.version = version
+
+
+class _There(NamedTuple):
+    data: bytes
+    is_this: bool
+    """Whether it has the weights that are to be stored."""
 
 
 class VersionFiles:
@@ -56,7 +63,10 @@ class VersionFiles:
         return self._store.exists(self.url_of(version))
 
     def write(self, version: Version, make: Callable[[], bytes], weights: Weights, load: Load | None) -> None:
-        """Stores a version and reads it back; one that is there and can be read is not written again.
+        """Stores a version and reads it back; one that is there with these weights is not written again.
+
+        A file of other weights under the same name was left by a lost attempt, of which the value in the name
+        has the same digits. It is replaced, and comes back where the new one is not read back.
 
         Args:
             version: Which one.
@@ -65,18 +75,24 @@ class VersionFiles:
             load: Loads the weights of a local file; see `read_back.holds`.
 
         Raises:
-            ReadBackError: What was read is not what was written, or has not these weights. The file is gone.
+            ReadBackError: What was read is not what was written, or has not these weights. The file is
+                gone, or what was there before, if it could be read, is there again.
             StorageError: The store failed.
         """
-        if self._is_usable(version, weights, load):
+        url = self.url_of(version)
+        there = self._intact(url, weights, load)
+        if there is not None and there.is_this:
             return
-        url, data = self.url_of(version), make()
+        data = make()
         self._store.put(url, data)
         why = self._difference(self._store.get(url), data, weights, load)
         if why is not None:
             # A file under this name is one to rely on.
             with contextlib.suppress(StorageError):
-                self._store.delete(url)
+                if there is None:
+                    self._store.delete(url)
+                else:
+                    self._store.put(url, there.data)
             message = f"{self.name(version)} was not read back as it was written: {why}"
             raise ReadBackError(version, message)
 
@@ -90,18 +106,22 @@ class VersionFiles:
         with contextlib.suppress(StorageError):
             self._store.sweep(self.url)
 
-    def _is_usable(self, version: Version, weights: Weights, load: Load | None) -> bool:
-        # After a restart the same epoch may be stored already; a stored version is never overwritten, unless
-        # it is of no use to anybody.
-        url = self.url_of(version)
+    def _intact(self, url: str, weights: Weights, load: Load | None) -> "_There | None":
+        """What a lost attempt left under the name and can be read; warns of what is to be replaced."""
         if not self._store.exists(url):
-            return False
+            return None
+        data = self._store.get(url)
         try:
-            holds(self._store.get(url), self.suffix, weights, load)
+            is_this = holds(data, self.suffix, weights, load)
         except DamagedFileError as error:
-            warnings.warn(f"{url} was there already, damaged, and is replaced: {error}", stacklevel=2)
-            return False
-        return True
+            warnings.warn(f"{url} was there already, damaged, and is replaced: {error}", stacklevel=3)
+            return None
+        if not is_this:
+            warnings.warn(
+                f"{url} was there already with other weights, of an attempt that was lost, and is replaced",
+                stacklevel=3,
+            )
+        return _There(data, is_this)
 
     def _difference(self, read: bytes, written: bytes, weights: Weights, load: Load | None) -> str | None:
         if read != written:

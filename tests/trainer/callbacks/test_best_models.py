@@ -188,14 +188,52 @@ def test_a_restored_callback_keeps_the_best_and_writes_what_was_pending(tmp_path
     assert all((weight == 2).all() for weight in loaded.get_weights())
 
 
-def test_a_stored_version_is_never_overwritten(tmp_path):
-    model = functional()
-    model.save(tmp_path / "00001-1.keras")
-    there = (tmp_path / "00001-1.keras").read_bytes()
-    callback = begin(BestModels(str(tmp_path), "loss"), model)
+@pytest.mark.parametrize("make", [functional, offset])
+def test_a_version_that_is_stored_already_is_not_written_again(tmp_path, make):
+    files = []
+    for _ in range(2):
+        callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), make())
+        epoch_end(callback, 0, 1.0)
+        callback.on_train_end()
+        status = (tmp_path / "00001-1.weights.h5").stat()
+        files.append((status.st_ino, status.st_mtime_ns))
+    assert files[0] == files[1]
+
+
+def left_by_a_lost_attempt(directory, make):
+    """A best model of the same epoch and value, and other weights."""
+    lost = make()
+    lost.set_weights([np.full_like(weight, 9) for weight in lost.get_weights()])
+    lost.save_weights(directory / "00001-1.weights.h5")
+
+
+def weights_in(path, make):
+    loaded = make()
+    loaded.load_weights(path)
+    return {float(value) for weight in loaded.get_weights() for value in weight.flat}
+
+
+@pytest.mark.parametrize("make", [functional, offset])
+def test_the_other_weights_of_a_lost_attempt_are_replaced(tmp_path, make):
+    left_by_a_lost_attempt(tmp_path, make)
+    callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), make())
     epoch_end(callback, 0, 1.0)
+    with pytest.warns(UserWarning, match=r"00001-1\.weights\.h5 was there already with other weights"):
+        callback.on_train_end()
+    assert weights_in(tmp_path / "00001-1.weights.h5", make) == {1.0}
+
+
+@pytest.mark.filterwarnings("ignore:writing:RuntimeWarning", "ignore:.*with other weights:UserWarning")
+def test_a_lost_attempts_model_stays_until_its_successor_is_read_back(tmp_path):
+    left_by_a_lost_attempt(tmp_path, functional)
+    path = tmp_path / "00001-1.weights.h5"
+    callback = begin(BestModels(str(tmp_path), "loss", weights_only=True), functional())
+    callback._files._store = RottenStore(callback._files._store, cut, {path.name: 1})
+    epoch_end(callback, 0, 1.0)
+    callback._writer.flush()
+    assert weights_in(path, functional) == {9.0}
     callback.on_train_end()
-    assert (tmp_path / "00001-1.keras").read_bytes() == there
+    assert weights_in(path, functional) == {1.0}
 
 
 @pytest.mark.parametrize("make", [functional, offset])

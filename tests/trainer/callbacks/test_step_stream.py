@@ -33,7 +33,8 @@ class ListSink:
 
     pause = 0.001
 
-    def __init__(self, *errors: Exception, blocked: bool = False) -> None:
+    def __init__(self, *errors: Exception, blocked: bool = False, replaces: bool = False) -> None:
+        self.replaces_repeated = replaces
         self.records: list[Record] = []
         self.calls = 0
         self._errors = list(errors)
@@ -174,21 +175,47 @@ def test_what_may_be_tried_again_is_sent_once_and_the_rest_is_lost() -> None:
     assert sink.records[0]["lost_before"] == 2
 
 
-def test_a_checkpoint_keeps_what_was_not_sent() -> None:
-    stuck = StepStream(ListSink(blocked=True))
+@pytest.mark.parametrize(
+    ("replaces", "most", "told"),
+    [(True, 10_000, [1, 2, 3, 4, 5]), (True, 2, [3, 4, 5]), (True, 1, [4, 5]), (False, 10_000, [5])],
+)
+def test_a_checkpoint_keeps_what_was_not_sent_where_repeated_steps_are_replaced(
+    monkeypatch: pytest.MonkeyPatch, replaces: bool, most: int, told: list[int]
+) -> None:
+    monkeypatch.setattr("trainer.callbacks.step_stream.MOST_KEPT", most)
+    stuck = StepStream(ListSink(blocked=True, replaces=replaces))
     stuck.on_train_begin()
     feed(stuck, 0)
     wait_until(lambda: stuck._sink.calls == 1)
-    feed(stuck, 1, 2)
+    feed(stuck, 1, 2, 3)
     state = json.loads(json.dumps(stuck.state()))
-    sink = ListSink()
-    later = StepStream(sink)
+    sink, lost = ListSink(replaces=replaces), []
+    later = StepStream(sink, lost=lost.append)
     later.on_train_begin()
     later.restore(state)
-    feed(later, 3)
+    feed(later, 4)
     later.on_train_end()
-    assert sink.places == [(1, step) for step in (1, 2, 3, 4)]
+    assert sink.places == [(1, step) for step in told]
+    assert later.lost_records == sum(lost) == 5 - len(told)
+    assert sum(record.get("lost_before", 0) for record in sink.records) == 5 - len(told)
     stuck._sink.go.set()
+
+
+def test_a_checkpoint_encodes_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = StepStream(FileSink("memory://never-written"))
+    feed(stuck, *range(100))
+
+    def refuse(*_: Any) -> str:
+        raise AssertionError("encoded while training waits")
+
+    monkeypatch.setattr("trainer.callbacks.step_stream.plain_json.dumps", refuse)
+    assert len(stuck.state()["unsent"].splitlines()) == 100
+
+
+def test_a_checkpoint_is_no_larger_for_a_sink_that_never_answers() -> None:
+    stuck = StepStream(HttpSink(Address("http://127.0.0.1:9/")))
+    feed(stuck, *range(1000))
+    assert stuck.state() == {"count": 1000, "unsent": "", "left_out": 1000}
 
 
 @pytest.mark.parametrize("options", [{"every": 0}, {"buffer": 0}])
@@ -320,5 +347,7 @@ def test_a_function_gets_records_of_its_own() -> None:
 def test_a_buffer_keeps_the_newest_and_counts_the_rest() -> None:
     buffer: DropOldest[int] = DropOldest(3)
     buffer.put(*range(5))
-    assert (buffer.held(), buffer.take_dropped(), buffer.take_dropped()) == ([2, 3, 4], 2, 0)
+    assert (buffer.newest(9), buffer.newest(2), len(buffer)) == ([2, 3, 4], [3, 4], 3)
+    buffer.drop(5)
+    assert (buffer.take_dropped(), buffer.take_dropped()) == (7, 0)
     assert (buffer.take(2), buffer.take(9), buffer.take(9)) == ([2, 3], [4], [])

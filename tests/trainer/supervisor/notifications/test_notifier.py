@@ -14,6 +14,7 @@ from tests.trainer.supervisor.fake_training import chain
 from tests.trainer.supervisor.notifications.webhook import SECRET, Webhook, wait_until
 from tests.trainer.supervisor.pod_run import PodRun
 from tests.trainer.supervisor.supervised_run import SupervisedRun
+from trainer.contract.messages import Committed
 from trainer.contract.run_events import from_lines
 from trainer.contract.telemetry import Delivery, Notified
 
@@ -116,13 +117,17 @@ def test_a_webhook_of_which_nothing_is_heard_touches_no_run_and_is_counted(
 def test_a_webhook_that_fails_delays_no_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any
 ) -> None:
-    with Webhook(*[answer] * 1000) as webhook:
+    with Webhook(*[answer] * 1000, held=True) as webhook:
         monkeypatch.setenv(VARIABLE, webhook.url)
         with ToldRun(tmp_path / "run") as run:
-            # Whatever the webhook does, it does for as long as the run takes.
+            # The first message waits for its answer all the while, up to what the last step has led to.
+            webhook.wait_for(lambda: webhook.occasions == ["start"], 120.0)
+            run.wait_for(lambda: any(saved.step == STEPS for saved in run.of(Committed)))
+            assert webhook.occasions == ["start"]
+            assert run.outcomes() == []
+            webhook.release()
             run.wait_until_finished()
             assert run.result() == chain(STEPS)
-        assert webhook.bodies, "it was asked"
     assert run.attempts == [1]
     assert Delivery.DELIVERED not in run.outcomes()
     assert len(run.outcomes()) == 2

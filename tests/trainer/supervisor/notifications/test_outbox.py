@@ -12,7 +12,7 @@ from trainer.supervisor.notifications.journal import Journal
 from trainer.supervisor.notifications.notification import Notification
 from trainer.supervisor.notifications.outbox import Outbox, Times
 
-DELIVERED, AGAIN = Answer(delivered=True), Answer(again=True, why="HTTP 500")
+DELIVERED, AGAIN = Answer(delivered=True), Answer(again=True, why="HTTP 503")
 NOW = 1e9
 
 
@@ -109,7 +109,7 @@ def test_a_later_leader_sends_what_an_earlier_one_had_only_wanted_or_failed_at(t
     for key in ("wanted", "failed"):
         journal.want(Notification(key, "end", f"text of {key}", NOW, 1))
     assert journal.begin("failed", 1)
-    journal.fail("failed", 1, "HTTP 500")
+    journal.fail("failed", 1, "HTTP 503")
     later = Channel(tmp_path).settled()
     assert sorted(keys(later)) == ["failed", "wanted"]
     assert later.journal.entries()["failed"].tries == {1, 2}

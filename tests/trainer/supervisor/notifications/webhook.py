@@ -16,14 +16,18 @@ class Webhook:
 
     Args:
         answers: Statuses; with a text, `Retry-After`. None never answers, until the webhook is closed.
+        held: Whether no request is answered before `release`.
 
     Attributes:
         bodies: What was sent, as JSON data, in the order of its arrival.
         headers: The same requests' headers.
     """
 
-    def __init__(self, *answers: int | tuple[int, str] | None) -> None:
+    def __init__(self, *answers: int | tuple[int, str] | None, held: bool = False) -> None:
         self._answers = list(answers)
+        self._released = threading.Event()
+        if not held:
+            self._released.set()
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self._changed = threading.Condition()
@@ -34,6 +38,7 @@ class Webhook:
             def do_POST(self) -> None:
                 data = self.rfile.read(int(self.headers["Content-Length"]))
                 answer = webhook._take(json.loads(data), dict(self.headers))
+                webhook._released.wait()
                 if answer is None:
                     webhook._closed.wait()
                     return
@@ -62,8 +67,13 @@ class Webhook:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
+        self._released.set()
         self._server.shutdown()
         self._server.server_close()
+
+    def release(self) -> None:
+        """Answers what is held, and all that comes, at once."""
+        self._released.set()
 
     @property
     def occasions(self) -> list[str]:
