@@ -98,8 +98,6 @@ def test_all_is_well_and_the_whole_stack_was_called(tmp_path):
         ["tensorboard", "SampledPredictions", "3", "1"],
         ["tensorboard", "Profiler", "3", "1"],
     ]
-    assert "logs/steps/*.jsonl" in ended.stdout
-    assert "plugins/profile/*/*" in ended.stdout
     seen = ended.stdout + ended.stderr
     for worker in range(2):
         for epoch, rows_of_worker in ((0, 4), (1, 8), (2, 8)):
