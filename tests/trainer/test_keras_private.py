@@ -16,7 +16,7 @@ MODULE = Path(keras_private.__file__)
 TRAINER = MODULE.parent
 
 # Private, but of the standard library and of fsspec.
-NOT_KERAS = {"_exit", "_strip_protocol"}
+NOT_KERAS = {"_exit", "_replace", "_strip_protocol"}
 
 
 def test_no_private_name_is_missing():

@@ -49,10 +49,9 @@ class FactorySource:
         self._topology = Topology.of(strategy)
         local = self._topology.local_replicas
         self._sharing = Sharing(local, range(local), equal)
-        self._batch = batch_size // self._topology.workers
         first = self._open(0)
         self._counts: list[int | None] = gather_objects(strategy, _count(first))
-        self._rows, self._steps = self._plan(self._counts)
+        self.rebatch(batch_size)
         batched = first.batch(self._batch)
         self.structure = Structure(tf.nest.map_structure(free_batch, self._weighted(batched).element_spec))
 
@@ -69,9 +68,13 @@ class FactorySource:
         """
         require_divisible(batch_size, self._topology.replicas, equal=True)
         other = copy(self)
-        other._batch = batch_size // self._topology.workers
-        other._rows, other._steps = other._plan(self._counts)
+        other.rebatch(batch_size)
         return other
+
+    def rebatch(self, batch_size: int) -> None:
+        """Cuts the rows into global batches of this size from now on."""
+        self._batch = batch_size // self._topology.workers
+        self._rows, self._steps = self._plan(self._counts)
 
     @property
     def steps_per_pass(self) -> int | None:
