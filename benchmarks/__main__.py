@@ -144,21 +144,17 @@ def _metrics(plan: Plan) -> Measured:
     return {"comparisons": [*found, scrape], "tables": [rows]}
 
 
-def _in_step(plan: Plan) -> Measured:
+def _in_step(workload: str, each_step: int, rare: int, plan: Plan) -> Measured:
     found = []
     rows: list[tuple[str, ...]] = [("Monitor", "In the background, per epoch", "Share")]
-    for workload, label, each_step, rare in (
-        ("tiny", "tiny steps", 60, 60),
-        ("25m", "25M parameters", 12, 3),
-    ):
-        for name, monitor in in_step.MONITORS.items():
-            pairs = str(plan.choose(rare if monitor.is_rare else each_step))
-            (report,) = run_group("benchmarks.in_step", [workload, name, "--pairs", pairs, *_quick(plan)])
-            comparison = Comparison.load(report["comparison"])
-            found.append(replace(comparison, figure=f"{label}: {comparison.figure}"))
-            if report["background"]:
-                share = f"{report['background'] / comparison.their_median:.2%}"
-                rows.append((f"{label}: {monitor.figure}", duration(report["background"]), share))
+    for name, monitor in in_step.MONITORS.items():
+        pairs = str(plan.choose(rare if monitor.is_rare else each_step))
+        (report,) = run_group("benchmarks.in_step", [workload, name, "--pairs", pairs, *_quick(plan)])
+        comparison = Comparison.load(report["comparison"])
+        found.append(comparison)
+        if report["background"]:
+            share = f"{report['background'] / comparison.their_median:.2%}"
+            rows.append((monitor.figure, duration(report["background"]), share))
     return {"comparisons": found, "tables": [rows]}
 
 
@@ -183,7 +179,8 @@ _BENCHMARKS: dict[str, tuple[str, Callable[[Plan], Measured]]] = {
     "command-line": ("The command line", _command_line),
     "callbacks-tiny": ("The callbacks' share of an epoch, tiny steps", partial(_callbacks, "tiny")),
     "callbacks-25m": ("The callbacks' share of an epoch, 25M parameters", partial(_callbacks, "25m")),
-    "in-step": ("Monitors of training steps", _in_step),
+    "in-step-tiny": ("Monitors of training steps, tiny steps", partial(_in_step, "tiny", 60, 60)),
+    "in-step-25m": ("Monitors of training steps, 25M parameters", partial(_in_step, "25m", 12, 3)),
     "stall": ("The stall of training by one checkpoint", _stall),
     "recovery": ("Recovery from the kill of a training process", _recovery),
     "position": ("Finding a place in the data again", _position),
