@@ -221,13 +221,14 @@ class StepStream(StatefulCallback):
         marked = [{**records[0], "lost_before": told}, *records[1:]] if told else records
         try:
             self._sink.send(marked)
-        except Exception as error:  # noqa: BLE001 - nothing is hidden: it is counted, and logged once
+        except BaseException as error:  # noqa: BLE001 - nothing is hidden: it is counted, and logged once
+            # A SystemExit of a function of the user's, too: it would end the thread, and nobody would know.
             self._failed(error, records)
         else:
             self._under_way, self._failures = (), 0
             self._untold -= told
 
-    def _failed(self, error: Exception, records: Sequence[Record]) -> None:
+    def _failed(self, error: BaseException, records: Sequence[Record]) -> None:
         if not self._warned:
             self._warned = True
             shown = f"{type(error).__name__}: {error}"

@@ -84,6 +84,21 @@ def notification_problems(spec: Mapping[str, Any]) -> list[Problem]:
             problems += [
                 (("notifications", index, *path), wrong, expected) for path, wrong, expected in found
             ]
+    return problems + _hidden_problems(spec.get("callbacks"), first)
+
+
+def _hidden_problems(callbacks: object, taken: Mapping[str, int]) -> list[Problem]:
+    """Streams whose address no training process would see, as it is that of a notification."""
+    streams = callbacks.get("stream") if isinstance(callbacks, Mapping) else None
+    problems: list[Problem] = []
+    for index, entry in enumerate(streams if isinstance(streams, list | tuple) else ()):
+        if not isinstance(entry, Mapping) or entry.get("to") != "http":
+            continue
+        variable = entry.get("variable") or "TELEMETRY_URL"
+        if isinstance(variable, str) and variable in taken:
+            path = ("callbacks", "stream", index, "variable")
+            wrong = f"{variable} is that of notifications.{taken[variable]}, which no training process sees"
+            problems.append((path, wrong, "a variable of its own, with the same address if need be"))
     return problems
 
 

@@ -344,6 +344,21 @@ def test_a_function_gets_records_of_its_own() -> None:
     assert given[0]["step"] == 1
 
 
+def test_a_function_that_would_end_its_process_loses_its_records_alone() -> None:
+    calls: list[int] = []
+
+    def leave(given: list[dict[str, Any]]) -> None:
+        calls.append(len(given))
+        raise SystemExit(3)
+
+    stream = StepStream(FunctionSink(leave))
+    stream.on_train_begin()
+    feed(stream, 0, 1)
+    stream.on_train_end()
+
+    assert (sum(calls), stream.lost_records) == (2, 2)
+
+
 def test_a_buffer_keeps_the_newest_and_counts_the_rest() -> None:
     buffer: DropOldest[int] = DropOldest(3)
     buffer.put(*range(5))

@@ -77,3 +77,17 @@ def test_the_variables_of_an_experiment() -> None:
     entries = [{"to": "slack", "variable": None}, {"to": "webhook", "variable": "OWN"}]
     assert url_variables({"spec": {"notifications": entries}}) == {"SLACK_WEBHOOK_URL", "OWN"}
     assert url_variables({}) == frozenset()
+
+
+def test_a_stream_cannot_have_the_variable_that_training_processes_do_not_see():
+    streams = [{"to": "http", "variable": "HOOK"}, {"to": "file"}, {"to": "http"}]
+    spec = {"callbacks": {"stream": streams}, "notifications": [{"to": "webhook", "variable": "HOOK"}]}
+
+    [(path, wrong, _)] = notification_problems(spec)
+
+    assert path == ("callbacks", "stream", 0, "variable")
+    assert wrong == "HOOK is that of notifications.0, which no training process sees"
+    spec["notifications"] = [{"to": "webhook", "variable": "TELEMETRY_URL"}]
+    assert [path for path, *_ in notification_problems(spec)] == [("callbacks", "stream", 2, "variable")]
+    for odd in ({"stream": 7}, {"stream": [7, {"to": "http", "variable": []}]}, 7):
+        assert notification_problems({**spec, "callbacks": odd, "notifications": []}) == []
