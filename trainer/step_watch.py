@@ -238,8 +238,7 @@ class StepWatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` returned."""
-        # Checkpoints of earlier versions have none.
-        self._looks = int(state.get("looks", 0))
+        self._looks = int(state["looks"])
         self._unjudged = deque(
             _Unjudged(tuple(StepPlace(*place) for place in places), float(limit), np.asarray(found))
             for places, limit, found in zip(state["places"], state["limits"], state["found"], strict=True)

@@ -163,9 +163,8 @@ class Watchdog(StatefulCallback):
         divergence = dict(state["divergence"])
         self._state = DivergenceState(**{**divergence, "recent": tuple(map(float, divergence["recent"]))})
         self._alerts, self._left_out = int(state["alerts"]), int(state["skipped"])
-        # Checkpoints of earlier versions have none.
-        self.reason = str(state.get("reason", ""))
-        self._found = {cause: _Found(*kept) for cause, kept in state.get("found", {}).items()}
+        self.reason = str(state["reason"])
+        self._found = {cause: _Found(*kept) for cause, kept in state["found"].items()}
 
     def alarms(self, epoch: int) -> list[StepsAlarmed]:
         """What this epoch's steps were found to be so far, for whoever tells of it: one for each danger.
