@@ -22,7 +22,7 @@ from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.distribution import Topology, gather_objects
 from trainer.loop_state import LoopState
 from trainer.policies.cadence import History, is_multiple_passed, seconds_between_saves, tickets_until_save
-from trainer.storage import AlreadyExistsError, Store
+from trainer.storage import AlreadyExistsError, Store, mark_writes
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +189,15 @@ class RunSaves:
             self._forgotten.look()
             states, arrays = callback_states(self._callbacks)
             content = self._content(state, lasts, states)
-            self._writer.submit({**tensors, **arrays}, content, state.steps, state.tickets, state.position)
+            self._writer.submit(
+                {**tensors, **arrays},
+                content,
+                state.steps,
+                state.tickets,
+                state.position,
+                # Behind a checkpoint no epoch is run again, nor its files are written again.
+                before=mark_writes(),
+            )
         self._plan(state, time.monotonic() - began)
 
     def roll_backs(self) -> Sequence[RollBack]:

@@ -1,5 +1,6 @@
 """A run's checkpoints: one for every save, also in the middle of a validation, and back again."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.gate import Command
 from trainer.loop_state import LoopState
 from trainer.run_saves import Listener, Run, RunSaves
-from trainer.storage import open_store
+from trainer.storage import BackgroundWriter, open_store
 
 RNG = np.random.default_rng(0)
 X = RNG.random((48, 6)).astype("float32")
@@ -71,14 +72,20 @@ class PatientSaves(RunSaves):
 
 
 def train(
-    folder: Path, attempt: int, gate: Asking, every: Any = "auto", callbacks: Any = (), epochs: int = 2
+    folder: Path,
+    attempt: int,
+    gate: Asking,
+    every: Any = "auto",
+    callbacks: Any = (),
+    epochs: int = 2,
+    listener: Recorder | None = None,
 ) -> tuple[Any, Recorder]:
     """Epochs of three steps, validated in six; the weights and the history, None where it was ended."""
     keras.utils.set_random_seed(3)
     hidden = [keras.layers.Dense(4), keras.layers.BatchNormalization(), keras.layers.Dropout(0.2)]
     model = keras.Sequential([keras.Input((6,)), *hidden, keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
-    recorder = Recorder()
+    recorder = listener or Recorder()
     run = Run("a-run", "digest", attempt, RunDirectory(str(folder)), open_store(str(folder)), {}, False)
 
     opened: list[RunSaves] = []
@@ -153,6 +160,38 @@ def test_training_ends_at_the_ticket_after_it_is_found_that_a_later_attempt_was_
     # Saved at step 2; the save of step 4 meets the later attempt, and the next ticket is the last.
     assert [each.name for each in (tmp_path / "checkpoints").glob("*/manifest.json")] == ["manifest.json"]
     assert begun[-1] == Position(1, Phase.TRAINING, 2)
+
+
+class Held(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Writes something after the first epoch, at once unless a checkpoint is being committed meanwhile."""
+
+    def __init__(self, order: list[str]) -> None:
+        super().__init__()
+        self.committing = threading.Event()
+        self._order = order
+        self._writer = BackgroundWriter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 0:
+            self._writer.submit("log", self._write)
+
+    def _write(self) -> None:
+        self.committing.wait(1)  # as long as no checkpoint comes before it
+        self._order.append("log of epoch 0")
+
+
+def test_a_checkpoint_is_committed_after_what_was_to_be_written_before_it(tmp_path: Path) -> None:
+    order: list[str] = []
+    held = Held(order)
+
+    class Committed(Recorder):
+        def committed(self, checkpoint: CheckpointId, seconds: float, size: int) -> None:
+            if checkpoint.step == 3:
+                order.append("checkpoint of epoch 1")
+                held.committing.set()
+
+    train(tmp_path, 1, Asking((Position(1, Phase.TRAINING),)), {"epochs": 9}, [held], listener=Committed())
+    assert order == ["log of epoch 0", "checkpoint of epoch 1"]
 
 
 def deciding() -> list[Any]:

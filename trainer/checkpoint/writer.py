@@ -110,6 +110,7 @@ class CheckpointWriter:
         step: int,
         ticket: int,
         position: Position,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         """Hands a checkpoint over and returns at once.
 
@@ -119,6 +120,7 @@ class CheckpointWriter:
             step: Training steps of the run that are done.
             ticket: Tickets of the run that are done; more than at any save of this attempt before.
             position: Where the loop stands.
+            before: Called on the writer's thread before the checkpoint is committed, which it may hold up.
 
         Raises:
             WriterBusyError: If one is being written.
@@ -132,7 +134,7 @@ class CheckpointWriter:
         self._began = time.monotonic()
         # Not a daemon: a process that ends by an exception finishes the checkpoint that it has begun.
         self._thread = threading.Thread(
-            target=self._run, args=(header, tensors, state), name="perdure-checkpoint"
+            target=self._run, args=(header, tensors, state, before), name="perdure-checkpoint"
         )
         self._thread.start()
 
@@ -149,7 +151,17 @@ class CheckpointWriter:
             self._thread.join(timeout)
         return not self.busy and self._failure is None
 
-    def _run(self, header: Header, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> None:
+    def _run(
+        self,
+        header: Header,
+        tensors: Mapping[str, Array],
+        state: Mapping[str, Any],
+        before: Callable[[], None],
+    ) -> None:
+        def may_commit() -> None:
+            before()
+            self.refuse_if_fenced()
+
         try:
             manifest = write_checkpoint(
                 self._store,
@@ -158,7 +170,7 @@ class CheckpointWriter:
                 tensors,
                 state,
                 clock=self._clock,
-                may_commit=self.refuse_if_fenced,
+                may_commit=may_commit,
             )
             self._mark_committed(header.checkpoint)
         except Exception as error:  # noqa: BLE001  # training goes on; nothing is hidden: it is reported

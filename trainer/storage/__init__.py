@@ -1,6 +1,6 @@
 """Where runs are stored: the only owner of fsspec."""
 
-from trainer.storage.background import BackgroundWriter, WriteFailure
+from trainer.storage.background import BackgroundWriter, WriteFailure, mark_writes
 from trainer.storage.errors import (
     AlreadyExistsError,
     NotFoundError,
@@ -22,5 +22,6 @@ __all__ = [
     "StoreFullError",
     "UnsupportedStoreError",
     "WriteFailure",
+    "mark_writes",
     "open_store",
 ]

@@ -7,6 +7,7 @@ import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 # A paced write of t seconds is followed by this many t without another one: 2.5% of one core at most.
 PACE = 40.0
@@ -25,7 +26,8 @@ class WriteFailure:
     error: Exception
 
 
-@dataclass(frozen=True)
+# Compared by identity: two writes of the same are two.
+@dataclass(frozen=True, eq=False)
 class _Write:
     run: Callable[[], None]
     paced: bool
@@ -51,6 +53,7 @@ class BackgroundWriter:
         self._condition = threading.Condition()
         self._pending: dict[str, _Write] = {}
         self._failed: dict[str, WriteFailure] = {}
+        self._running: _Write | None = None
         self._paced_not_before = float("-inf")
         self._flushing = 0
         self._thread: threading.Thread | None = None
@@ -87,6 +90,27 @@ class BackgroundWriter:
             self._flushing -= 1
             return tuple(self._failed.values())
 
+    def mark(self) -> Callable[[], None]:
+        """Takes note of what was submitted so far; the function returned waits for it.
+
+        That returns when each of these writes, but for paced ones, has been tried, or replaced by a newer one
+        under its key. A failed one is tried once more, and not waited for any longer.
+        """
+        with self._condition:
+            self._failed.clear()
+            marked = {write for write in self._unsettled() if not write.paced}
+        return partial(self._settle, marked)
+
+    def _settle(self, marked: set[_Write]) -> None:
+        with self._condition:
+            while marked & self._unsettled():
+                self._start()
+                self._condition.wait()
+
+    def _unsettled(self) -> set[_Write]:
+        waiting = {write for key, write in self._pending.items() if key not in self._failed}
+        return waiting if self._running is None else waiting | {self._running}
+
     def _start(self) -> None:
         if self._thread is None and self._pending:
             self._thread = threading.Thread(target=self._work, name="perdure-writer", daemon=True)
@@ -104,7 +128,7 @@ class BackgroundWriter:
 
     def _release(self) -> None:
         if self._thread is threading.current_thread():
-            self._thread = None
+            self._thread = self._running = None
             self._condition.notify_all()
 
     def _take(self) -> tuple[str, _Write] | None:
@@ -119,7 +143,9 @@ class BackgroundWriter:
                 delay = 0.0 if self._flushing else self._paced_not_before - self._clock()
                 due = next((key for key, write in waiting.items() if not write.paced or delay <= 0), None)
                 if due is not None:
-                    return due, self._pending.pop(due)
+                    # Under the same lock as the pop: to `mark` it is always one or the other.
+                    self._running = self._pending.pop(due)
+                    return due, self._running
                 self._condition.wait(delay)
 
     def _run(self, key: str, write: _Write) -> None:
@@ -136,6 +162,8 @@ class BackgroundWriter:
             if failure is not None and key not in self._pending:
                 self._pending[key] = write
                 self._failed[key] = failure
+            self._running = None
+            self._condition.notify_all()
         if failure is not None:
             shown = f"{type(failure.error).__name__}: {failure.error}"
             warnings.warn(
@@ -146,6 +174,21 @@ class BackgroundWriter:
 
 
 _writers: "weakref.WeakSet[BackgroundWriter]" = weakref.WeakSet()
+
+
+def mark_writes() -> Callable[[], None]:
+    """`BackgroundWriter.mark` of all writers of the process.
+
+    Who says that a training has come to some point waits by it for what was written up to there: nobody would
+    write that again.
+    """
+    settles = [writer.mark() for writer in list(_writers)]
+
+    def settle() -> None:
+        for each in settles:
+            each()
+
+    return settle
 
 
 @atexit.register

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from trainer.storage import BackgroundWriter
+from trainer.storage import BackgroundWriter, mark_writes
 
 
 class Clock:
@@ -124,6 +124,70 @@ def test_a_failed_write_is_tried_again_at_the_next_submit_and_at_flush():
     after = len(tries)
     assert writer.flush() == ()
     assert len(tries) == after
+
+
+def waiting(wait):
+    """A thread that waits; it is over when the wait is."""
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_mark_is_passed_when_all_that_came_before_it_is_written():
+    writer, other, written, blocker = BackgroundWriter(), BackgroundWriter(), [], Blocker()
+    writer.submit("running", blocker)
+    assert blocker.begun.wait(60)
+    writer.submit("before", lambda: written.append("before"))
+    other.submit("elsewhere", lambda: written.append("elsewhere"))
+    thread = waiting(mark_writes())
+    late = Blocker()
+    writer.submit("after", late)
+    thread.join(0.1)
+    assert thread.is_alive()
+    blocker.go.set()
+    thread.join(60)
+    assert not thread.is_alive(), "it waits for what came after it"
+    assert sorted(written) == ["before", "elsewhere"]
+    late.go.set()
+    writer.flush()
+
+
+def test_a_mark_waits_neither_for_paced_writes_nor_for_those_that_were_replaced():
+    writer, blocker, newer = BackgroundWriter(pace=1e9), Blocker(), Blocker()
+    writer.submit("paced", costly := (lambda: sum(range(10_000))), paced=True)
+    writer.flush()
+    writer.submit("paced", costly, paced=True)  # not due for years
+    writer.submit("running", blocker)
+    assert blocker.begun.wait(60)
+    writer.submit("key", lambda: None)
+    thread = waiting(mark_writes())
+    writer.submit("key", newer)
+    blocker.go.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    newer.go.set()
+    writer.flush()
+
+
+@pytest.mark.filterwarnings("ignore:writing:RuntimeWarning")
+def test_at_a_mark_a_failed_write_is_tried_once_more():
+    writer, tries = BackgroundWriter(), []
+
+    def write():
+        tries.append(None)
+        if len(tries) != 3:
+            raise OSError("disk full")
+
+    writer.submit("log", write)
+    assert len(writer.flush()) == 1
+    before = len(tries)
+    writer.mark()()
+    assert len(tries) == before + 1
+    while len(tries) < 3:
+        writer.mark()()
+    assert writer.flush() == ()
+    writer.mark()()
+    assert len(tries) == 3
 
 
 def test_a_failure_is_shown_at_once():
