@@ -4,6 +4,8 @@ import os
 import signal
 import textwrap
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,8 @@ HARMFUL = {
     "opens TensorFlow's devices": "tensorflow.constant(1.0) + 1",
     "may fail where the experiment does not": "assert 'PERDURE_EXPERIMENT_FOLDER' in os.environ",
 }
+CHANGING = (HARMFUL["draws random numbers"],)
+"""After these the data are others."""
 CONFIGURING = {"sets a variable": "os.environ['LIBRARY'] = 'imported'"}
 
 
@@ -103,16 +107,26 @@ class ImportingRun(RealRun):
         self.killed.touch()
 
 
-def undisturbed(folder: Path, code: str) -> str:
-    with ImportingRun(folder, code) as run:
-        run.killed.touch()
-        run.wait_until_finished()
-    assert run.attempts == [1]
-    return str(run.directory)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The directory of a run that was let alone; one for all codes that have the same bits."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+
+    @cache
+    def run_once(code: str) -> str:
+        with ImportingRun(folder / str(len(code)), code) as run:
+            run.killed.touch()
+            run.wait_until_finished()
+        assert run.attempts == [1]
+        return str(run.directory)
+
+    return lambda code: run_once(code if code in CHANGING else "")
 
 
 @pytest.mark.parametrize("does", HARMLESS)
-def test_a_harmless_library_is_imported_ahead(does: str, tmp_path: Path) -> None:
+def test_a_harmless_library_is_imported_ahead(
+    does: str, undisturbed: Callable[[str], str], tmp_path: Path
+) -> None:
     with ImportingRun(tmp_path / "killed", HARMLESS[does]) as run:
         run.wait_until_training(1)
         standbys = run.wait_until_imported_ahead()
@@ -120,12 +134,12 @@ def test_a_harmless_library_is_imported_ahead(does: str, tmp_path: Path) -> None
         run.wait_until_finished()
     assert run.attempts == [1, 2]
     assert run.trained(2) == standbys
-    assert differences(undisturbed(tmp_path / "undisturbed", HARMLESS[does]), str(run.directory)) == []
+    assert differences(undisturbed(HARMLESS[does]), str(run.directory)) == []
 
 
 @pytest.mark.parametrize("does", HARMFUL)
 def test_a_standby_that_was_changed_is_used_neither_as_it_waits_nor_as_it_imports(
-    does: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    does: str, undisturbed: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whoever starts a run may have loaded an experiment's code itself.
     monkeypatch.setenv(user_code.VARIABLE, "/nowhere")
@@ -143,7 +157,7 @@ def test_a_standby_that_was_changed_is_used_neither_as_it_waits_nor_as_it_import
         importing.wait_for(lambda: importing.attempts == [1, 2])
         (importing.libraries / "go-on").touch()
         importing.wait_until_finished()
-    expected = undisturbed(tmp_path / "undisturbed", HARMFUL[does])
+    expected = undisturbed(HARMFUL[does])
     for run in (waiting, importing):
         assert run.attempts == [1, 2]
         assert not run.trained(2) & spoilt
@@ -151,11 +165,13 @@ def test_a_standby_that_was_changed_is_used_neither_as_it_waits_nor_as_it_import
 
 
 @pytest.mark.parametrize("does", CONFIGURING)
-def test_a_library_that_sets_what_others_may_read_is_not_imported_ahead(does: str, tmp_path: Path) -> None:
+def test_a_library_that_sets_what_others_may_read_is_not_imported_ahead(
+    does: str, undisturbed: Callable[[str], str], tmp_path: Path
+) -> None:
     with ImportingRun(tmp_path / "killed", CONFIGURING[does]) as run:
         run.wait_until_training(1)
         run.kill()
         run.wait_until_finished()
     assert run.attempts == [1, 2]
     assert run.importers() == run.trained(1) | run.trained(2)
-    assert differences(undisturbed(tmp_path / "undisturbed", CONFIGURING[does]), str(run.directory)) == []
+    assert differences(undisturbed(CONFIGURING[does]), str(run.directory)) == []

@@ -17,15 +17,12 @@ X = RNG.random((ROWS, 12)).astype("float32")
 Y = RNG.integers(0, CLASSES, ROWS)
 
 
-class Interrupted(Exception):
-    pass
-
-
 class MemorySaves:
-    """Saves at one ticket into memory, and ends the training there; restores what such a save holds."""
+    """Saves before every ticket into memory, or before none; restores what such a save holds."""
 
-    def __init__(self, model: Any, callbacks: Any, at: int | None, start: Any) -> None:
-        self.model, self.at, self.start, self.tickets, self.saved = model, at, start, 0, None
+    def __init__(self, model: Any, callbacks: Any, log: list[Any], start: Any, *, keep: bool) -> None:
+        self.model, self.log, self.start, self.keep = model, log, start, keep
+        self.saved: list[Any] = []
         self.history = next(c for c in callbacks if isinstance(c, keras.callbacks.History))
 
     def variables(self) -> list[Any]:
@@ -37,19 +34,19 @@ class MemorySaves:
         pass
 
     def due(self, state: LoopState) -> bool:
-        self.tickets += 1
-        return self.tickets - 1 == self.at
+        return self.keep
 
     def save(self, state: LoopState, wait: bool) -> None:
         values = [np.array(v.numpy()) for v in self.variables()]
         history = (list(self.history.epoch), copy.deepcopy(self.history.history))
-        self.saved = (copy.deepcopy(state.to_json()), values, history, self.model.stop_training)
-        raise Interrupted
+        loop, log = copy.deepcopy(state.to_json()), copy.deepcopy(self.log)
+        self.saved.append((loop, values, history, self.model.stop_training, log))
 
     def restore(self) -> LoopState | None:
         if self.start is None:
             return None
-        state, values, (epochs, history), stop = self.start
+        state, values, (epochs, history), stop, log = self.start
+        self.log[:] = copy.deepcopy(log)
         for variable, value in zip(self.variables(), values, strict=True):
             variable.assign(value)
         self.history.epoch, self.history.history = list(epochs), copy.deepcopy(history)
@@ -135,34 +132,29 @@ CASES = {
 def test_goes_on_at_every_ticket(name: str) -> None:
     kind, options, stop_after = CASES[name]
 
-    def run(at: int | None, start: Any, log: list[Any]) -> tuple[Any, MemorySaves]:
-        model = build(kind, 2 if kind == "several" else 1)
+    def run(start: Any = None, *, keep: bool = False) -> tuple[Any, list[Any]]:
+        """Weights, history, hooks, and what was saved before each ticket."""
+        log: list[Any] = []
         opened: list[MemorySaves] = []
 
         def saves(model: Any, callbacks: Any) -> MemorySaves:
-            opened.append(MemorySaves(model, callbacks, at, start))
+            opened.append(MemorySaves(model, callbacks, log, start, keep=keep))
             return opened[0]
 
-        try:
-            history = fit(
-                model, X, Y, batch_size=32, epochs=2, seed=4, verbose=0,
-                validation_data=(X[:40], Y[:40]), callbacks=[Hooks(log, stop_after)], saves=saves, **options,
-            )  # fmt: skip
-        except Interrupted:
-            return None, opened[0]
-        return ([w.copy() for w in model.get_weights()], history.epoch, history.history), opened[0]
+        model = build(kind, 2 if kind == "several" else 1)
+        history = fit(
+            model, X, Y, batch_size=32, epochs=2, seed=4, verbose=0,
+            validation_data=(X[:40], Y[:40]), callbacks=[Hooks(log, stop_after)], saves=saves, **options,
+        )  # fmt: skip
+        return ([w.copy() for w in model.get_weights()], history.epoch, history.history, log), opened[0].saved
 
-    undisturbed_log: list[Any] = []
-    undisturbed, all_tickets = run(None, None, undisturbed_log)
-    seen = set()
-    for ticket in range(all_tickets.tickets):
-        log: list[Any] = []
-        ended, interrupted = run(ticket, None, log)
-        assert ended is None
-        seen.add(interrupted.saved[0]["phase"])
-        resumed, _ = run(None, interrupted.saved, log)
-        for weight, expected in zip(resumed[0], undisturbed[0], strict=True):
+    undisturbed, _ = run()
+    kept, saved = run(keep=True)
+    assert {each[0]["phase"] for each in saved} == {
+        Phase.TRAINING, Phase.AVERAGING, Phase.VALIDATING, Phase.EPOCH_END, Phase.TRAIN_END,
+    }  # fmt: skip
+    resumed = [run(start)[0] for start in saved]
+    for ticket, (weights, *others) in enumerate([kept, *resumed], start=-1):
+        for weight, expected in zip(weights, undisturbed[0], strict=True):
             np.testing.assert_array_equal(weight, expected, err_msg=f"ticket {ticket}")
-        assert resumed[1:] == undisturbed[1:], f"ticket {ticket}"
-        assert log == undisturbed_log, f"ticket {ticket}"
-    assert seen == {Phase.TRAINING, Phase.AVERAGING, Phase.VALIDATING, Phase.EPOCH_END, Phase.TRAIN_END}
+        assert others == list(undisturbed[1:]), f"ticket {ticket}"
