@@ -26,6 +26,7 @@ class Code(StrEnum):
     PATIENCE_TOO_LONG = "patience-too-long"
     REDUCES_TOO_LATE = "reduces-too-late"
     BEST_NOT_RESTORED = "best-not-restored"
+    NEVER_ACTS = "never-acts"
     CHECKPOINT_NEVER = "checkpoint-never"
     BATCH_NOT_DIVISIBLE = "batch-not-divisible"
     STORAGE_IN_CONTAINER = "storage-in-container"
@@ -122,6 +123,11 @@ ABOUT: dict[Code, About] = {
         _WARNING,
         "the run ends with the weights of its last epoch, which by then was no improvement for a while",
         "leave restore_best_weights out, or set it to true",
+    ),
+    Code.NEVER_ACTS: About(
+        _WARNING,
+        "no epoch of this run is one that it is for: it is as good as left out",
+        "let it begin sooner, raise epochs, or leave it out",
     ),
     Code.CHECKPOINT_NEVER: About(
         _WARNING,

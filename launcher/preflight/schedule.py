@@ -89,6 +89,36 @@ def best_not_restored(subject: Subject) -> Iterator[Finding]:
         yield of_experiment(subject.source, Code.BEST_NOT_RESTORED, key, what)
 
 
+def never_acts(subject: Subject) -> Iterator[Finding]:
+    """Finds settings of callbacks that are for no epoch of the run."""
+    callbacks, training = subject.spec.callbacks, subject.spec.training
+    epochs, batch = training.epochs, training.global_batch_size
+    found: list[tuple[KeyPath, str]] = []
+    kept, course, changes = callbacks.predictions, callbacks.learning_rate, callbacks.batch_size_changes
+    if kept is not None and kept.freq > epochs:
+        found.append(
+            (
+                ("predictions", "freq"),
+                f"predictions are kept every {kept.freq} epochs, and the run has {epochs}",
+            )
+        )
+    if course is not None and course.warmup_epochs >= epochs:
+        what = f"the warm-up lasts {course.warmup_epochs} epochs, and the rate never gets to the model's own"
+        found.append((("learning_rate", "warmup_epochs"), what))
+    for number, change in enumerate(changes.schedule if changes is not None else ()):
+        if change.epoch >= epochs:
+            begins = f"from epoch {change.epoch} on, counted from 0, and the run has {epochs}"
+            what = f"a batch size of {change.size} holds {begins}"
+            found.append((("batch_size_changes", "schedule", number, "epoch"), what))
+    growth = None if changes is None else changes.on_plateau
+    if growth is not None and batch * growth.factor > growth.max_size:
+        more = f"{growth.factor} times as many are more than {growth.max_size}"
+        what = f"a batch of {batch} rows never grows: {more}"
+        found.append((("batch_size_changes", "on_plateau", "max_size"), what))
+    for key, what in found:
+        yield of_experiment(subject.source, Code.NEVER_ACTS, ("spec", "callbacks", *key), what)
+
+
 def checkpoint_never(subject: Subject) -> Iterator[Finding]:
     """Finds a distance of checkpoints that is as long as the whole run."""
     every, epochs = subject.spec.checkpoint.every.epochs, subject.spec.training.epochs

@@ -127,6 +127,24 @@ TRAPS = {
         Code.BEST_NOT_RESTORED, "patience: 8", "patience: 8\n      restore_best_weights: false",
         "restore_best_weights: false", "with the weights of the last epoch",
     ),
+    "predictions of an epoch that never comes": Trap(
+        Code.NEVER_ACTS, WAITS, f"{WAITS}    predictions: {{freq: 81}}\n", "freq: 81",
+        "kept every 81 epochs, and the run has 80",
+    ),
+    "a warm-up as long as the run": Trap(
+        Code.NEVER_ACTS, WAITS, f"{WAITS}    learning_rate: {{warmup_epochs: 80}}\n", "warmup_epochs: 80",
+        "lasts 80 epochs, and the rate never gets",
+    ),
+    "a batch size of an epoch that never comes": Trap(
+        Code.NEVER_ACTS, WAITS,
+        f"{WAITS}    batch_size_changes:\n      schedule:\n        - {{epoch: 9, size: 120}}\n"
+        "        - {epoch: 80, size: 240}\n",
+        "epoch: 80", "a batch size of 240 holds from epoch 80 on, counted from 0, and the run has 80",
+    ),
+    "a batch that may not grow": Trap(
+        Code.NEVER_ACTS, WAITS, f"{WAITS}    batch_size_changes: {{on_plateau: {{max_size: 119}}}}\n",
+        "max_size: 119", "a batch of 60 rows never grows: 2 times as many are more than 119",
+    ),
     "no checkpoint before the end": Trap(
         Code.CHECKPOINT_NEVER, END, f"{END}  checkpoint:\n    every: {{epochs: 100}}\n", "every:",
         "saved every 100 epochs, and the run has 80",
