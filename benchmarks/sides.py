@@ -10,11 +10,14 @@ import tensorflow as tf
 from benchmarks.workloads import Rows, Run, Timing, timing
 from trainer import fit
 from trainer.callbacks import build_callbacks
+from trainer.contract.learning_rate import LearningRate
 from trainer.contract.run_directory import RunDirectory
+from trainer.contract.stopping import Stopping
 from trainer.contract.training import BestModel, CallbacksSpec, EarlyStopping, ReduceLROnPlateau, TensorBoard
 
 # So patient that no run is long enough for them to act.
 _NEVER = 1_000_000
+_NEITHER = f"val_accuracy plateaus {_NEVER} and val_loss plateaus {_NEVER}"
 
 
 class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -30,9 +33,13 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
 
 
 def callback_stack(directory: Path) -> list[Any]:
-    """The whole stack: stopping, reducing, best models by two monitors, CSV, TensorBoard with histograms."""
+    """All that acts at epochs' ends: both ways to stop, a rate that is scheduled and reduced, best models by
+    two monitors, CSV, TensorBoard with histograms.
+    """
     spec = CallbacksSpec(
         early_stopping=EarlyStopping(patience=_NEVER),
+        stopping=Stopping(when=_NEITHER, max_time=_NEVER),
+        learning_rate=LearningRate(warmup_epochs=1, schedule="cosine"),
         reduce_lr_on_plateau=ReduceLROnPlateau(patience=_NEVER),
         best_models=(BestModel(monitor="val_accuracy", keep=3), BestModel(monitor="val_loss")),
         csv_log=True,
