@@ -8,9 +8,13 @@ import keras
 
 from trainer.callbacks import Stopping, Watchdog
 from trainer.callbacks.learning_rate import own_rates
-from trainer.contract.messages import BestSoFar, EpochFinished
+from trainer.contract.messages import BestSoFar, EpochFinished, decode, encode
 from trainer.contract.progress import Best
 from trainer.contract.telemetry import StepsAlarmed
+
+TOLD_AGAIN_SECONDS = 10.0
+"""What was told in the last seconds before a checkpoint is told again behind it: longer than it takes a
+supervisor to write its events, and to try that once more."""
 
 
 class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -50,9 +54,11 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         # The same before a schedule multiplies it: as told last, and when the epoch began.
         self._own: float | None = None
         self._own_at_begin: float | None = None
+        # What epochs' ends were told with lately: monotonic seconds, and a line.
+        self._told: list[tuple[float, str]] = []
 
     def state(self) -> dict[str, Any]:
-        """What has been counted so far."""
+        """What has been counted so far, and what was told lately."""
         now = time.monotonic()
         return {
             "examples": self.examples,
@@ -64,10 +70,11 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             "rate": self._rate,
             "batch": self._batch,
             "own": [self._own, self._own_at_begin],
+            "told": [line for _, line in self._told],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on counting; the time between is left out."""
+        """Goes on counting, and tells again what was told lately; the time between is left out."""
         self.examples = int(state["examples"])
         self.training_seconds = float(state["training_seconds"])
         # Checkpoints of earlier versions have none.
@@ -78,6 +85,10 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._rate = state.get("rate")
         self._batch = int(state.get("batch") or self._batch_size())
         self._own, self._own_at_begin = state.get("own", (None, None))
+        # Whoever heard of it may have died before it was written anywhere; to all others it is no news.
+        self._told = [(time.monotonic(), line) for line in state.get("told", ())]
+        for _, line in self._told:
+            self._send(decode(line.encode()))  # type: ignore[arg-type]  # these kinds alone are told
         # All callbacks before this one are restored by now.
         self._send(BestSoFar(tuple(self._best())))
 
@@ -110,13 +121,20 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         own = self._own_at_begin if "learning_rate" in metrics else self._own_rate()
         rate = metrics.pop("learning_rate", self._learning_rate())
         speed = examples / trained if trained else 0.0
-        self._send(BestSoFar(tuple(self._best())))
-        for alarm in self._alarms(epoch):
-            self._send(alarm)
         # A schedule changes the rate in every epoch, which is nothing to tell of.
         before = self._rate if own is None or own != self._own else None
-        self._send(EpochFinished(epoch, metrics, rate, speed, seconds, steps, before))
+        finished = EpochFinished(epoch, metrics, rate, speed, seconds, steps, before)
+        self._tell(BestSoFar(tuple(self._best())))
+        for alarm in self._alarms(epoch):
+            self._tell(alarm)
+        self._tell(finished)
         self._rate, self._own = rate, own
+
+    def _tell(self, message: BestSoFar | EpochFinished | StepsAlarmed) -> None:
+        self._send(message)
+        now = time.monotonic()
+        self._told = [each for each in self._told if now - each[0] < TOLD_AGAIN_SECONDS]
+        self._told.append((now, encode(message).decode()))
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())

@@ -195,7 +195,7 @@ class RunSaves:
                 state.steps,
                 state.tickets,
                 state.position,
-                # Behind a checkpoint no epoch is run again, nor its files are written again.
+                # What lies behind a checkpoint is not run again, and so its logs are not written again.
                 before=mark_writes(),
             )
         self._plan(state, time.monotonic() - began)

@@ -282,6 +282,8 @@ class Training:
 
     def _end(self, epochs: int) -> None:
         position = self._tickets.begin(Phase.TRAIN_END)
+        # What callbacks delete at the end may be listed by every checkpoint but the last.
+        self._tickets.finish()
         self._finalize(epochs)
         self._tickets.completed(position)
 

@@ -13,8 +13,16 @@ from typing import Any
 from tensorboard.compat.proto.event_pb2 import Event
 
 from trainer.contract.run_directory import RunDirectory
+from trainer.contract.run_events import EventKind, from_lines
 
 _FRAME_BYTES = 16
+_OF_TRAINING = (
+    EventKind.BEST,
+    EventKind.LEARNING_RATE_CHANGED,
+    EventKind.WATCHDOG_ALERT,
+    EventKind.STARTED,
+    EventKind.FINISHED,
+)
 _TIMES = ("seconds", "time", "examples_per_second")
 
 
@@ -25,6 +33,8 @@ def differences(expected: str, found: str) -> list[str]:
     told += _different("training.csv", _rows(one), _rows(two))
     told += _different("best models", _best(one), _best(two))
     told += _different("TensorBoard", _tensorboard(one), _tensorboard(two))
+    told += _different("projector", _projector(one), _projector(two))
+    told += _different("events.jsonl", _happened(one), _happened(two))
     told += _different("predictions", _predictions(one), _predictions(two))
     told += _different("steps", _lines(Path(one.steps)), _lines(Path(two.steps)))
     told += _different("roll backs", _roll_backs(one), _roll_backs(two))
@@ -93,6 +103,26 @@ def _tensorboard(run: RunDirectory) -> dict[str, list[tuple[int, Any]]]:
                     key = f"{path.parent.relative_to(root)}/{value.tag}"
                     found.setdefault(key, []).append((event.step, _content(value)))
     return {key: sorted(pairs) for key, pairs in found.items()}
+
+
+def _projector(run: RunDirectory) -> dict[str, bytes]:
+    """Every file of TensorBoard's projector by its path."""
+    root = Path(run.tensorboard)
+    files = [
+        path for path in root.rglob("*") if path.is_file() and "projector" in str(path.relative_to(root))
+    ]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def _happened(run: RunDirectory) -> dict[str, Any]:
+    """What training was told to have done, in whatever order; not what became of its processes and saves."""
+    path = Path(run.events)
+    events = from_lines(path.read_text()) if path.exists() else []
+    return {
+        " ".join(map(str, event.key)): [event.message, event.value, event.before, event.count]
+        for event in events
+        if event.kind in _OF_TRAINING
+    }
 
 
 def _content(value: Any) -> Any:

@@ -16,6 +16,7 @@ from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tests.chaos.comparison import differences
+from trainer.contract.run_events import EventKind, RunEvent
 
 
 def write_run(folder: Path) -> str:
@@ -40,6 +41,14 @@ def write_run(folder: Path) -> str:
         (folder / "logs" / "steps" / f"00001-{step}.jsonl").write_text(json.dumps(record) + "\n")
     batches = [json.dumps({"batch": batch, "inspection_seconds": time.time()}) for batch in (0, 7)]
     (folder / "logs" / "batches.jsonl").write_text("\n".join(batches) + "\n")
+    events = [
+        RunEvent(EventKind.STARTED, time.time(), 1, "the run has begun"),
+        RunEvent(EventKind.INTERRUPTED, time.time(), int(folder.name == "two"), "killed", worker=0),
+        RunEvent(EventKind.WATCHDOG_ALERT, time.time(), 1, "a spike", epoch=1, cause="spike", count=1),
+    ]
+    (folder / "events.jsonl").write_text("".join(f"{event.to_line()}\n" for event in events))
+    (folder / "logs/tensorboard/train/projector").mkdir()
+    (folder / "logs/tensorboard/train/projector/layer.tsv").write_text("1\t2\n")
     (folder / "rollbacks").mkdir()
     (folder / "rollbacks/1.json").write_text(json.dumps({"step": 17}))
     (folder / "predictions").mkdir()
@@ -113,6 +122,12 @@ DAMAGE = {
     "another loss of a step": lambda run: edit(run / "logs/steps/00001-1.jsonl", "0.5", "0.6"),
     "another batch": lambda run: edit(run / "logs/batches.jsonl", '"batch": 7', '"batch": 14'),
     "no batches": lambda run: (run / "logs/batches.jsonl").unlink(),
+    "an alert missing": lambda run: (run / "events.jsonl").write_text(
+        "".join(each for each in (run / "events.jsonl").open() if "spike" not in each)
+    ),
+    "another alert": lambda run: edit(run / "events.jsonl", "a spike", "two spikes"),
+    "no events": lambda run: (run / "events.jsonl").unlink(),
+    "another embedding": lambda run: edit(run / "logs/tensorboard/train/projector/layer.tsv", "2", "3"),
     "another roll back": lambda run: edit(run / "rollbacks/1.json", "17", "18"),
     "one roll back more": lambda run: (run / "rollbacks/2.json").write_text("{}"),
     "another prediction": lambda run: write_predictions(run, [(0, 0.5), (1, 0.76)]),
@@ -124,4 +139,5 @@ DAMAGE = {
 def test_every_difference_is_seen_and_told(damage: str, tmp_path: Path) -> None:
     one, two = write_run(tmp_path / "one"), write_run(tmp_path / "two")
     DAMAGE[damage](tmp_path / "two")
-    assert len(differences(one, two)) == 1
+    # Without the file each of its events is missing.
+    assert len(differences(one, two)) == (2 if damage == "no events" else 1)

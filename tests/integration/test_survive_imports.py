@@ -6,6 +6,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str
 
     @cache
     def run_once(code: str) -> str:
-        with ImportingRun(folder / str(len(code)), code) as run:
+        with ImportingRun(folder / sha256(code.encode()).hexdigest()[:8], code) as run:
             run.killed.touch()
             run.wait_until_finished()
         assert run.attempts == [1]

@@ -1,5 +1,7 @@
 """What is told of the rate: a change that a reducer or a person makes, no schedule's; and who stopped."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -14,12 +16,16 @@ from trainer.callbacks import (
     Stopping,
     Watchdog,
 )
-from trainer.contract.messages import EpochFinished
+from trainer.contract import plain_json
+from trainer.contract.messages import BestSoFar, EpochFinished
+from trainer.contract.progress import Best
 from trainer.contract.telemetry import StepsAlarmed
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
 from trainer.training_run import _stopper
 
 X = np.ones((8, 1), "float32")
+# No JSON has a number for it.
+NOT_A_NUMBER = keras.metrics.MeanMetricWrapper(lambda y_true, y_pred: y_pred * np.nan, name="nan")
 
 
 class Halved(keras.callbacks.Callback):
@@ -69,6 +75,25 @@ def test_what_was_found_in_an_epochs_steps_is_told_at_its_end():
         (epoch, "explosion", 4) for epoch in range(3)
     ]
     assert [each.first.partition(" (")[0] for each in found] == [f"epoch {n}, step 1" for n in (1, 2, 3)]
+
+
+def test_who_goes_on_tells_again_what_was_told_shortly_before(monkeypatch):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.5), "mse", metrics=[NOT_A_NUMBER])
+    watchdog, sent, again = Watchdog(non_finite=None, max_loss=-1.0, explosion="warn"), [], []
+    best = [Best("loss", float("inf"), 1)]
+    reporter = EpochReporter(sent.append, lambda: 2, 8, best=lambda: best, alarms=watchdog.alarms)
+    fit(model, X, X, batch_size=2, epochs=2, verbose=0, callbacks=[watchdog, reporter])
+    resumed = EpochReporter(again.append, lambda: 2, 8, best=lambda: best)
+    resumed.restore(json.loads(plain_json.dumps(reporter.state())))
+    assert list(map(repr, again)) == [*map(repr, sent), repr(BestSoFar(tuple(best)))]
+    assert resumed.state()["told"] == reporter.state()["told"]
+
+    monkeypatch.setattr("trainer.epoch_reporter.TOLD_AGAIN_SECONDS", 0.0)
+    last = len(sent)
+    fit(model, X, X, batch_size=2, epochs=1, verbose=0, callbacks=[watchdog, reporter])
+    assert len(sent) == last + 3
+    assert len(reporter.state()["told"]) == 1
 
 
 class Impatient(keras.callbacks.Callback):

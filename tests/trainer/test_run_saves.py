@@ -176,7 +176,7 @@ class Held(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type
             self._writer.submit("log", self._write)
 
     def _write(self) -> None:
-        self.committing.wait(1)  # as long as no checkpoint comes before it
+        self.committing.wait(2)  # not set by a checkpoint that waits for this
         self._order.append("log of epoch 0")
 
 
@@ -192,6 +192,19 @@ def test_a_checkpoint_is_committed_after_what_was_to_be_written_before_it(tmp_pa
 
     train(tmp_path, 1, Asking((Position(1, Phase.TRAINING),)), {"epochs": 9}, [held], listener=Committed())
     assert order == ["log of epoch 0", "checkpoint of epoch 1"]
+
+
+def test_training_ends_behind_its_last_checkpoint(tmp_path: Path) -> None:
+    recorder = Recorder()
+    steps: list[int] = []
+
+    class Last(Held):
+        def on_train_end(self, logs: Any = None) -> None:
+            steps.extend(each.step for each in recorder.committed_ones)
+            self.committing.set()
+
+    train(tmp_path, 1, Asking(), {"epochs": 9}, [Last([])], epochs=1, listener=recorder)
+    assert steps == [3]
 
 
 def deciding() -> list[Any]:

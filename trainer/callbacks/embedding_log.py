@@ -101,8 +101,7 @@ class EmbeddingLog(StatefulCallback):
             elif (outputs := self._outputs(layer.name, weights)) is not None:
                 written[layer.name] = outputs
         for name, make in written.items():
-            # Text of many numbers takes its time.
-            self._events.file(f"{RUN}/{_path(name)}", make, paced=True)
+            self._events.file(f"{RUN}/{_path(name)}", make)
         if not self._is_configured:
             self._is_configured = True
             self._configure(tuple(written))

@@ -42,16 +42,15 @@ class EventWriter:
         now = self.now()
         self.file(f"{run}/events.out.tfevents.{step:010d}.{kind}", lambda: event_file.encode(make(), now))
 
-    def file(self, name: str, make: Callable[[], bytes], *, paced: bool = False) -> None:
+    def file(self, name: str, make: Callable[[], bytes]) -> None:
         """Writes any file, in place of an earlier one of the same name.
 
         Args:
             name: Its path below the directory.
             make: Makes its content, on the writer's thread.
-            paced: It is costly and may wait.
         """
         url = f"{self.url}/{name}"
-        self._writer.submit(url, lambda: self._store.put(url, make()), paced=paced)
+        self._writer.submit(url, lambda: self._store.put(url, make()))
 
     def flush(self) -> None:
         """Writes what is pending; a failure has been shown as a warning."""

@@ -27,6 +27,8 @@ class ShadowModel:
 
     def __init__(self, clone: keras.Model) -> None:
         self._clone = clone
+        # Who writes logs and who writes models have a thread each.
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, model: keras.Model) -> "ShadowModel | None":
@@ -50,7 +52,7 @@ class ShadowModel:
             path: Where to.
             weights: Arrays in the order of `model.weights`.
         """
-        with keras.device("cpu:0"):
+        with self._lock, keras.device("cpu:0"):
             self._clone.set_weights(list(weights))
             save_model(self._clone, path)
 
@@ -68,7 +70,7 @@ class ShadowModel:
         Raises:
             ValueError: There is no layer of that name.
         """
-        with keras.device("cpu:0"):
+        with self._lock, keras.device("cpu:0"):
             self._clone.set_weights(list(weights))
             model = self._clone
             if layer is not None:
@@ -91,14 +93,14 @@ class ShadowModel:
         Raises:
             Exception: Whatever Keras raises for a file that it cannot read, of any class.
         """
-        with keras.device("cpu:0"):
+        with self._lock, keras.device("cpu:0"):
             self._clone.set_weights([np.full_like(array, 0 if array.any() else 1) for array in unlike])
             self._clone.load_weights(path)
             return tuple(self._clone.get_weights())
 
 
 class Shadows:
-    """The clone of the model that is trained, made when first asked for; for all who write on one thread."""
+    """The clone of the model that is trained, made when first asked for."""
 
     def __init__(self) -> None:
         self._made: tuple[keras.Model, ShadowModel | None] | None = None

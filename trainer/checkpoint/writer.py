@@ -120,7 +120,8 @@ class CheckpointWriter:
             step: Training steps of the run that are done.
             ticket: Tickets of the run that are done; more than at any save of this attempt before.
             position: Where the loop stands.
-            before: Called on the writer's thread before the checkpoint is committed, which it may hold up.
+            before: Called on the writer's thread before the checkpoint is committed, which it may hold up:
+                that is not counted among the seconds that it takes to write.
 
         Raises:
             WriterBusyError: If one is being written.
@@ -158,8 +159,13 @@ class CheckpointWriter:
         state: Mapping[str, Any],
         before: Callable[[], None],
     ) -> None:
+        waited = 0.0
+
         def may_commit() -> None:
+            nonlocal waited
+            began = time.monotonic()
             before()
+            waited = time.monotonic() - began
             self.refuse_if_fenced()
 
         try:
@@ -179,7 +185,7 @@ class CheckpointWriter:
             return
         self._committed.insert(0, header.checkpoint)
         size = sum(file.size for file in manifest.files)
-        self._on_committed(header.checkpoint, time.monotonic() - self._began, size)
+        self._on_committed(header.checkpoint, time.monotonic() - self._began - waited, size)
         try:
             self._prune()
         except Exception as error:  # noqa: BLE001  # the checkpoint is good; this is reported

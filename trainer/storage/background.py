@@ -1,4 +1,4 @@
-"""One thread that writes while training goes on, and never takes more than its share of the time."""
+"""Writes while training goes on, and never takes more than its share of the time."""
 
 import atexit
 import threading
@@ -36,8 +36,9 @@ class _Write:
 class BackgroundWriter:
     """Runs submitted writes in order, on a thread that exists only while there is something to write.
 
-    A newer write under the same key takes the place of a pending one. A failed write is shown as a warning at
-    once, stays pending, and is tried again when the next one is submitted and at `flush`. All methods may be
+    Paced writes, which are costly, have a thread of their own, so that no other waits for them. A newer write
+    under the same key takes the place of a pending one. A failed write is shown as a warning at once, stays
+    pending, and is tried again when the next one is submitted, at `mark` and at `flush`. All methods may be
     called from any thread but the writer's own.
     """
 
@@ -53,17 +54,18 @@ class BackgroundWriter:
         self._condition = threading.Condition()
         self._pending: dict[str, _Write] = {}
         self._failed: dict[str, WriteFailure] = {}
-        self._running: _Write | None = None
         self._paced_not_before = float("-inf")
         self._flushing = 0
-        self._thread: threading.Thread | None = None
+        # Each by whether it is paced.
+        self._running: dict[bool, _Write] = {}
+        self._threads: dict[bool, threading.Thread] = {}
         _writers.add(self)
 
     def submit(self, key: str, write: Callable[[], None], *, paced: bool = False) -> None:
         """Hands a write over and returns at once.
 
         Args:
-            key: What it writes; a pending write under the same key is dropped.
+            key: What it writes; a pending write under the same key is dropped. It is always paced, or never.
             write: Does the work on the writer's thread.
             paced: It is costly and may wait: see `PACE`.
         """
@@ -82,22 +84,22 @@ class BackgroundWriter:
             self._failed.clear()
             self._flushing += 1
             self._start()
-            thread = self._thread
+            threads = list(self._threads.values())
         # Joined, not only waited for: an error of the thread itself is to be on the screen, too.
-        if thread is not None:
+        for thread in threads:
             thread.join()
         with self._condition:
             self._flushing -= 1
             return tuple(self._failed.values())
 
     def mark(self) -> Callable[[], None]:
-        """Takes note of what was submitted so far; the function returned waits for it.
+        """Takes note of what was submitted so far, but for paced writes; the function returned waits for it.
 
-        That returns when each of these writes, but for paced ones, has been tried, or replaced by a newer one
-        under its key. A failed one is tried once more, and not waited for any longer.
+        That returns when each of these writes has been tried, or replaced by a newer one under its key. A
+        failed one is tried once more, and not waited for any longer.
         """
         with self._condition:
-            self._failed.clear()
+            self._failed = {key: failure for key, failure in self._failed.items() if self._pending[key].paced}
             marked = {write for write in self._unsettled() if not write.paced}
         return partial(self._settle, marked)
 
@@ -108,44 +110,47 @@ class BackgroundWriter:
                 self._condition.wait()
 
     def _unsettled(self) -> set[_Write]:
-        waiting = {write for key, write in self._pending.items() if key not in self._failed}
-        return waiting if self._running is None else waiting | {self._running}
+        return {*self._running.values(), *self._waiting(False).values()}
+
+    def _waiting(self, paced: bool) -> dict[str, _Write]:
+        return {k: w for k, w in self._pending.items() if w.paced is paced and k not in self._failed}
 
     def _start(self) -> None:
-        if self._thread is None and self._pending:
-            self._thread = threading.Thread(target=self._work, name="perdure-writer", daemon=True)
-            self._thread.start()
+        for paced in {write.paced for write in self._pending.values()} - set(self._threads):
+            thread = threading.Thread(target=self._work, args=(paced,), name="perdure-writer", daemon=True)
+            self._threads[paced] = thread
+            thread.start()
         self._condition.notify_all()
 
-    def _work(self) -> None:
+    def _work(self, paced: bool) -> None:
         try:
-            while (taken := self._take()) is not None:
+            while (taken := self._take(paced)) is not None:
                 self._run(*taken)
         finally:
             # Also where a warning was turned into an error, or flush would wait for ever.
             with self._condition:
-                self._release()
+                self._release(paced)
 
-    def _release(self) -> None:
-        if self._thread is threading.current_thread():
-            self._thread = self._running = None
+    def _release(self, paced: bool) -> None:
+        if self._threads.get(paced) is threading.current_thread():
+            del self._threads[paced]
+            self._running.pop(paced, None)
             self._condition.notify_all()
 
-    def _take(self) -> tuple[str, _Write] | None:
+    def _take(self, paced: bool) -> tuple[str, _Write] | None:
         """The next write that is due, waiting for it; None when only failed ones, or none, are left."""
         with self._condition:
             while True:
-                waiting = {key: write for key, write in self._pending.items() if key not in self._failed}
-                if not waiting:
+                key = next(iter(self._waiting(paced)), None)
+                if key is None:
                     # Under the same lock as the look, so that no submit can fall between the two.
-                    self._release()
+                    self._release(paced)
                     return None
-                delay = 0.0 if self._flushing else self._paced_not_before - self._clock()
-                due = next((key for key, write in waiting.items() if not write.paced or delay <= 0), None)
-                if due is not None:
+                delay = self._paced_not_before - self._clock() if paced and not self._flushing else 0.0
+                if delay <= 0:
                     # Under the same lock as the pop: to `mark` it is always one or the other.
-                    self._running = self._pending.pop(due)
-                    return due, self._running
+                    self._running[paced] = self._pending.pop(key)
+                    return key, self._running[paced]
                 self._condition.wait(delay)
 
     def _run(self, key: str, write: _Write) -> None:
@@ -162,7 +167,7 @@ class BackgroundWriter:
             if failure is not None and key not in self._pending:
                 self._pending[key] = write
                 self._failed[key] = failure
-            self._running = None
+            self._running.pop(write.paced, None)
             self._condition.notify_all()
         if failure is not None:
             shown = f"{type(failure.error).__name__}: {failure.error}"

@@ -153,10 +153,10 @@ def test_a_mark_is_passed_when_all_that_came_before_it_is_written():
 
 
 def test_a_mark_waits_neither_for_paced_writes_nor_for_those_that_were_replaced():
-    writer, blocker, newer = BackgroundWriter(pace=1e9), Blocker(), Blocker()
-    writer.submit("paced", costly := (lambda: sum(range(10_000))), paced=True)
-    writer.flush()
-    writer.submit("paced", costly, paced=True)  # not due for years
+    writer, costly, blocker, newer = BackgroundWriter(), Blocker(), Blocker(), Blocker()
+    writer.submit("costly", costly, paced=True)
+    assert costly.begun.wait(60)
+    writer.submit("costly as well", lambda: None, paced=True)
     writer.submit("running", blocker)
     assert blocker.begun.wait(60)
     writer.submit("key", lambda: None)
@@ -166,6 +166,7 @@ def test_a_mark_waits_neither_for_paced_writes_nor_for_those_that_were_replaced(
     thread.join(60)
     assert not thread.is_alive()
     newer.go.set()
+    costly.go.set()
     writer.flush()
 
 
