@@ -1,6 +1,7 @@
 """The loop goes on at any ticket as if nothing had been: same weights, same history, same hooks."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,11 +19,18 @@ Y = RNG.integers(0, CLASSES, ROWS)
 
 
 class MemorySaves:
-    """Saves before every ticket into memory, or before none; restores what such a save holds."""
+    """Saves into memory before the tickets that `keeps` names; restores what such a save holds."""
 
-    def __init__(self, model: Any, callbacks: Any, log: list[Any], start: Any, *, keep: bool) -> None:
-        self.model, self.log, self.start, self.keep = model, log, start, keep
-        self.saved: list[Any] = []
+    def __init__(
+        self,
+        model: Any,
+        callbacks: Any,
+        start: Any = None,
+        keeps: Callable[[int], bool] = lambda _: False,
+        log: list[Any] | None = None,
+    ) -> None:
+        self.model, self.start, self.keeps, self.log = model, start, keeps, [] if log is None else log
+        self.tickets, self.saved = 0, []
         self.history = next(c for c in callbacks if isinstance(c, keras.callbacks.History))
 
     def variables(self) -> list[Any]:
@@ -34,7 +42,8 @@ class MemorySaves:
         pass
 
     def due(self, state: LoopState) -> bool:
-        return self.keep
+        self.tickets += 1
+        return self.keeps(self.tickets - 1)
 
     def save(self, state: LoopState, wait: bool) -> None:
         values = [np.array(v.numpy()) for v in self.variables()]
@@ -138,7 +147,7 @@ def test_goes_on_at_every_ticket(name: str) -> None:
         opened: list[MemorySaves] = []
 
         def saves(model: Any, callbacks: Any) -> MemorySaves:
-            opened.append(MemorySaves(model, callbacks, log, start, keep=keep))
+            opened.append(MemorySaves(model, callbacks, start, lambda _: keep, log))
             return opened[0]
 
         model = build(kind, 2 if kind == "several" else 1)
