@@ -63,15 +63,15 @@ def callbacks_for(
         model.compile(optimizer=optimizer)
     if callbacks is None or isinstance(callbacks, Mapping):
         spec, run = _read(callbacks or {}, directory)
-        predict = None
+        predict, built = None, list[Any]()
         if spec.predictions is not None:
             if validation_data is None:
                 raise ValueError(
                     "callbacks.predictions has nothing to predict: give callbacks_for the validation data "
                     "as validation_data, or leave predictions out"
                 )
-            predict = predictor(model, validation_data, batch_size, validation_steps)
-        callbacks = build_callbacks(
+            predict = predictor(model, validation_data, batch_size, validation_steps, built)
+        built += build_callbacks(
             spec,
             run,
             list(_custom(spec)),
@@ -80,6 +80,7 @@ def callbacks_for(
             is_chief=Topology.of(model.distribute_strategy).is_chief,
             streams=open_streams(spec.stream, run, user_code.load_installed),
         )
+        callbacks = built
     return StartedCallbacks(model, callbacks, {"verbose": 0, "epochs": epochs, "steps": steps})
 
 

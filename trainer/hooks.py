@@ -44,7 +44,7 @@ class Hooks:
                 callback.set_model(model)
         for callback in self.callbacks:
             callback.set_params(params)
-        self._inspecting = [c for c in self._active if hasattr(c, "is_due") and hasattr(c, "inspect")]
+        self._inspecting = inspecting(callbacks, is_chief)
         self._batch: dict[str, list[Callable[..., None]]] = {}
         for hook in BATCH_HOOKS:
             self._batch[hook] = [getattr(c, hook) for c in self._active if wants_batch_hook(c, hook)]
@@ -71,11 +71,7 @@ class Hooks:
             structure: What the leaves of a step are put together to.
             outputs: What a prediction has given.
         """
-        for callback in self._inspecting:
-            due = callback.is_due(mode, first, len(steps))
-            if due is not None:
-                parts = _parts(steps[due - first], structure)
-                callback.inspect(mode, due, parts if outputs is None else {**parts, "outputs": outputs})
+        show(self._inspecting, mode, first, steps, structure, outputs)
 
     def inspect_parts(self, mode: str, batch: int, parts: dict[str, Any]) -> None:
         """As `inspect`, for a loop that has one batch by its parts: `x`, `y`, `sample_weight`, `outputs`."""
@@ -107,6 +103,28 @@ def wants_batch_hook(callback: Any, hook: str) -> bool:
         return False
     older = hook.replace("train_batch", "batch")
     return overrides_hook(callback, hook) or (older != hook and overrides_hook(callback, older))
+
+
+def inspecting(callbacks: Sequence[Any], is_chief: bool) -> list[Any]:
+    """Those of this worker that look at rows."""
+    looking = [c for c in callbacks if hasattr(c, "is_due") and hasattr(c, "inspect")]
+    return [c for c in looking if is_chief or not is_chief_only(c)]
+
+
+def show(
+    looking: Sequence[Any],
+    mode: str,
+    first: int,
+    steps: Sequence[Step],
+    structure: Structure,
+    outputs: Any = None,
+) -> None:
+    """As `Hooks.inspect`, to those of `inspecting`."""
+    for callback in looking:
+        due = callback.is_due(mode, first, len(steps))
+        if due is not None:
+            parts = _parts(steps[due - first], structure)
+            callback.inspect(mode, due, parts if outputs is None else {**parts, "outputs": outputs})
 
 
 def _parts(step: Step, structure: Structure) -> dict[str, Any]:

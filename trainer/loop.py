@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import Source, open_source, require_same
+from trainer.data import Source, Step, open_source, require_same
 from trainer.data.split import split_off_validation
 from trainer.distribution import Topology, any_worker, gather_objects, spread_seeds
 from trainer.evaluation import Evaluation
 from trainer.gate import Gate, OpenGate
-from trainer.hooks import Hooks
+from trainer.hooks import Hooks, inspecting, show
 from trainer.keras_private import as_one_process, build_symbolically
 from trainer.meter import Meter, NoMeter, watched
 from trainer.prediction import Predicted, Prediction
@@ -189,7 +189,11 @@ def predict(
 
 
 def predictor(
-    model: keras.Model, data: Any, batch_size: int | None = None, steps: int | None = None
+    model: keras.Model,
+    data: Any,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> Callable[[], Iterator[Predicted]]:
     """A function that predicts data batch by batch, each time with the weights of the moment.
 
@@ -201,14 +205,23 @@ def predictor(
         data: As `validation_data` of `fit`.
         batch_size: Rows of a global batch.
         steps: Steps of a walk; all of the data unless given.
+        callbacks: Those among them that look at batches are shown these, as by `predict`; a list may be
+            filled later.
     """
-    traced: list[Prediction] = []
+    traced: list[tuple[Prediction, Source]] = []
 
     def predict_batches() -> Iterator[Predicted]:
+        strategy = model.distribute_strategy
         if not traced:
-            source = _open_validation(data, model.distribute_strategy, batch_size, steps)
-            traced.append(Prediction(model, source, steps))
-        return traced[0].batches()
+            source = _open_validation(data, strategy, batch_size, steps)
+            traced.append((Prediction(model, source, steps), source))
+        prediction, source = traced[0]
+        looking = inspecting(callbacks, Topology.of(strategy).is_chief)
+
+        def shown(index: int, step: Step, outputs: Any) -> None:
+            show(looking, "predict", index, [step], source.structure, outputs)
+
+        return prediction.batches(shown)
 
     return predict_batches
 

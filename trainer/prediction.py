@@ -1,6 +1,6 @@
 """A walk over data that predicts every row, and gives each worker the rows of all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -52,10 +52,16 @@ class Prediction:
         """What the model gives for a step's rows; a collective."""
         return self._gathered(self._step([step]))
 
-    def batches(self) -> Iterator[Predicted]:
-        """A whole walk, with its targets; a collective, so every worker takes it to its end."""
-        for step in self.steps():
-            yield Predicted(self.outputs(step), self._targets(step))
+    def batches(self, show: Callable[[int, Step, Any], None]) -> Iterator[Predicted]:
+        """A whole walk, with its targets; a collective, so every worker takes it to its end.
+
+        Args:
+            show: Called with each step, its number and its outputs.
+        """
+        for index, step in enumerate(self.steps()):
+            outputs = self.outputs(step)
+            show(index, step, outputs)
+            yield Predicted(outputs, self._targets(step))
 
     def _targets(self, step: Step) -> Any:
         # The specs are the same on all workers, and so is whether there is anything to gather.

@@ -106,6 +106,7 @@ def train(
         "gpus": held.gpus,
         "decides_budgets": topology.is_chief,
     }
+    callbacks: list[Any] = []
     by_kind = callbacks_by_kind(
         spec.callbacks,
         run,
@@ -113,7 +114,7 @@ def train(
         validation is not None,
         load=load,
         budgets=budgets,
-        predict=_predict(spec, model, validation, control),
+        predict=_predict(spec, model, validation, control, callbacks),
         is_chief=topology.is_chief,
         streams=open_streams(
             spec.callbacks.stream,
@@ -126,7 +127,7 @@ def train(
         experiment=_described(experiment),
         best_failed=control.send,
     )
-    callbacks = [callback for _, callback in by_kind]
+    callbacks += [callback for _, callback in by_kind]
     watch = CallbackWatch(by_kind) if assignment.dry else None
     stop = StopRecord()
     rows = None if spec.training.steps_per_epoch else _row_count(data)
@@ -375,12 +376,15 @@ def _batch_size(callbacks: Sequence[Any], spec: TrainingSpec) -> int:
     return next((each.batch_size for each in changing if each.batch_size), spec.global_batch_size)
 
 
-def _predict(spec: ExperimentSpec, model: Any, validation: Any, control: Control) -> Predict | None:
+def _predict(
+    spec: ExperimentSpec, model: Any, validation: Any, control: Control, callbacks: Sequence[Any]
+) -> Predict | None:
     """What predicts the validation data, if there are any and they are to be predicted."""
     if spec.callbacks.predictions is None or validation is None:
         return None
     training = spec.training
-    batches = loop.predictor(model, validation, training.global_batch_size, training.validation_steps)
+    size, steps = training.global_batch_size, training.validation_steps
+    batches = loop.predictor(model, validation, size, steps, callbacks)
     return partial(_told_of, batches, control.part_done)
 
 

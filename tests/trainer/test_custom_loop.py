@@ -188,6 +188,21 @@ def test_the_validation_data_are_predicted(tmp_path):
     assert predicted(tmp_path, 2) != predicted(tmp_path, 4), "each with the weights of its epoch"
 
 
+def test_what_is_predicted_is_looked_at(tmp_path):
+    model, optimizer = network(), keras.optimizers.SGD(0.1)
+    spec = {"predictions": {"freq": 2}, "batch_inspection": {"modes": ["predict"], "every": 2}}
+    started = callbacks_for(
+        model, spec, directory=str(tmp_path), optimizer=optimizer, validation_data=VALIDATION, batch_size=6
+    )
+    with started as callbacks:
+        drive(model, optimizer, callbacks, epochs=4)
+    lines = [json.loads(line) for line in (tmp_path / "logs/batches.jsonl").read_text().splitlines()]
+    assert [(each["mode"], each["epoch"], each["batch"]) for each in lines] == [
+        ("predict", epoch, batch) for epoch in (1, 3) for batch in (0, 2)
+    ]
+    assert list(lines[0]["arrays"]) == ["x", "y", "outputs"]
+
+
 def test_a_model_that_is_not_compiled_can_be_asked_for_predictions(tmp_path):
     model = network()
     spec = {"predictions": True, "reduce_lr_on_plateau": False, "csv_log": False, "tensorboard": False}

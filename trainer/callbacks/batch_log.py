@@ -14,7 +14,9 @@ MOST_LINES = 1000
 
 
 class BatchLog(StatefulCallback):
-    """Writes what `BatchInspection` has seen: a line a batch, the newest 1,000, rewritten at epochs' ends.
+    """Writes what `BatchInspection` has seen: a line a batch, the newest 1,000.
+
+    The file is rewritten at the ends of epochs, and of trainings, validations and predictions.
 
     `inspection_seconds` is wall-clock time; all else is the same for the same seed. On several workers the
     rows are those of the chief.
@@ -32,6 +34,7 @@ class BatchLog(StatefulCallback):
         self._store = open_store(url)
         self._writer = writer if writer is not None else BackgroundWriter()
         self._lines: list[dict[str, Any]] = []
+        self._is_training = False
 
     def add(self, seen: InspectedBatch, seconds: float) -> None:
         """Keeps a batch; `seconds` is how long it was looked at."""
@@ -40,22 +43,36 @@ class BatchLog(StatefulCallback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Starts afresh."""
         self._lines = []
+        self._is_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Hands the file to the writer."""
         self._submit()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Writes what is pending; a failure has been shown as a warning."""
+        """Writes the file, also where training has ended within an epoch; a failure is shown as a warning."""
+        self._is_training = False
+        self._submit()
         self._writer.flush()
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Writes the file; training does not wait for it."""
+        self._submit()
+        if not self._is_training:
+            self._writer.flush()
+
+    def on_predict_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """As `on_test_end`."""
+        self.on_test_end()
 
     def state(self) -> dict[str, Any]:
         """The lines."""
         return {"lines": list(self._lines)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what `state` returned; what the file holds beyond it is written anew."""
+        """Goes on from what `state` returned; what the file holds beyond it goes."""
         self._lines = [dict(line) for line in state["lines"]]
+        self._submit()
 
     def _submit(self) -> None:
         lines = self._lines  # replaced, never changed

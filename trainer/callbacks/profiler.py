@@ -23,8 +23,9 @@ class Profiler(StatefulCallback):
     """Profiles the batches from the first to the last, both included, on the chief.
 
     Batches are counted from 1 over all epochs, as by Keras's TensorBoard callback: with `steps_per_execution`
-    a batch is an execution. The profile lies in `train/plugins/profile/batches-<first>-<last>`. A training
-    that is killed meanwhile and goes on profiles what is left of them.
+    a batch is an execution. The profile lies in `train/plugins/profile/batches-<first>-<last>`. It is handed
+    to the writer when the last of them is done: a checkpoint behind that one is behind the profile, too. A
+    training that is killed before and goes on profiles what is left of them.
 
     The devices are waited for twice, before the first batch and after the last one. A profiler that fails, or
     that is running already for somebody else, is a warning.
@@ -61,21 +62,15 @@ class Profiler(StatefulCallback):
         self._batches = 0
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Starts the profiler before the first batch, and stops it after the last one."""
+        """Starts the profiler before the first batch."""
         self._batches += 1
-        if self._directory is not None and self._batches > self.last:
-            self._stop()
-        elif self._directory is None and self.first <= self._batches <= self.last:
+        if self._directory is None and self.first <= self._batches <= self.last:
             self._start()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Stops it where the last batch was the epoch's last, so that no validation is in the profile."""
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Stops it after the last one."""
         if self._directory is not None and self._batches >= self.last:
             self._stop()
-
-    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """As `on_epoch_end`, before the validation."""
-        self.on_epoch_end(0)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Writes what there is of a profile."""

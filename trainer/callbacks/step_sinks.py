@@ -55,8 +55,8 @@ class Sink(Protocol):
 class FileSink:
     """JSON lines, as files `<url>/<epoch>-<step>.jsonl` that are named by their first record.
 
-    Each step is there once: where a run goes on from an earlier step, what stands there of it and all behind
-    it is cut off.
+    Each step is there once: where a run goes on from an earlier step, or another training begins, what stands
+    there of that step and of all behind it is cut off.
 
     Args:
         url: Directory of the files.
@@ -70,6 +70,7 @@ class FileSink:
         self._store = open_store(url)
         self._name = ""
         self._text = ""
+        self._last: tuple[int, int] | None = None
 
     def send(self, records: Sequence[Record]) -> None:
         """See `Sink`."""
@@ -80,19 +81,20 @@ class FileSink:
             raise SinkError(str(error), again=True) from error
 
     def _write(self, records: Sequence[Record]) -> None:
-        if not self._name:
-            self._cut_from(_place(records[0]))
+        first = _place(records[0])
+        if self._last is None or first <= self._last:
+            self._cut_from(first)
+            self._name = ""
         if not self._name or len(self._text) >= SEGMENT_BYTES:
-            epoch, step = _place(records[0])
-            name, text = f"{epoch:05d}-{step:09d}.jsonl", ""
+            name, text = f"{first[0]:05d}-{first[1]:09d}.jsonl", ""
         else:
             name, text = self._name, self._text
         text += "".join(plain_json.dumps(record) + "\n" for record in records)
         self._store.put(f"{self._url}/{name}", text.encode())
-        self._name, self._text = name, text
+        self._name, self._text, self._last = name, text, _place(records[-1])
 
     def _cut_from(self, first: tuple[int, int]) -> None:
-        """Takes away what an earlier process has written of a step and all behind it."""
+        """Takes away what was written of a step and all behind it, by whatever process."""
         for name in reversed([each for each in self._store.list(self._url) if _SEGMENT.fullmatch(each)]):
             url = f"{self._url}/{name}"
             lines = self._store.get(url).decode(errors="replace").splitlines(keepends=True)

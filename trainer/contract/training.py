@@ -266,7 +266,7 @@ class BatchInspection(FrozenModel):
         "test",
         "predict",
     )
-    """Which batches: those of training, of validation, of predictions."""
+    """Which batches: those of training, of validation, of `predictions`."""
     call: Reference | None = None
     """A function of yours that is called with each batch, on every worker."""
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from trainer import evaluate, fit, predict
-from trainer.callbacks import BatchInspection, BatchLog
+from trainer.callbacks import BatchInspection, BatchLog, Predictions
 from trainer.callbacks.batch_statistics import ArrayStatistics, named_arrays, statistics
 from trainer.checkpoint.callback_states import callback_states, restore_callbacks
+from trainer.loop import predictor
 from trainer.policies.sampling import Cost
-from trainer.storage import open_store
+from trainer.storage import mark_writes, open_store
 
 NAN, INF = float("nan"), float("inf")
 X = np.arange(36, dtype="float32").reshape(12, 3)
@@ -158,6 +159,61 @@ def test_the_file_has_a_line_for_each_batch(tmp_path):
         "shape": [4, 1], "dtype": "float32", "min": 1.0, "max": 1.0, "mean": 1.0, "not_finite": 0.0,
     }  # fmt: skip
     assert lines[0]["inspection_seconds"] > 0
+
+
+def lines_of(path):
+    """Mode, epoch and batch of each line."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(line["mode"], line["epoch"], line["batch"]) for line in lines]
+
+
+def test_the_file_is_there_after_evaluate_and_predict(tmp_path):
+    path, trained = tmp_path / "batches.jsonl", model()
+    log = BatchLog(str(path))
+    callbacks = [BatchInspection(2, log=log), log]
+    evaluate(trained, X, Y, batch_size=4, callbacks=callbacks, verbose=0)
+    assert lines_of(path) == [("test", 0, 0), ("test", 0, 2)]
+    predict(trained, X, batch_size=4, callbacks=callbacks, verbose=0)
+    assert lines_of(path)[2:] == [("predict", 0, 0), ("predict", 0, 2)]
+
+
+def test_the_file_has_the_lines_of_an_epoch_that_was_cut_short(tmp_path):
+    path = tmp_path / "batches.jsonl"
+    log = BatchLog(str(path))
+    inspection = BatchInspection(1, log=log)
+    log.on_train_begin()
+    inspection.inspect("train", 0, {"x": X})
+    log.on_train_end()
+    assert lines_of(path) == [("train", 0, 0)]
+
+
+def test_lines_of_a_lost_attempt_are_gone_as_soon_as_it_goes_on(tmp_path):
+    path = tmp_path / "batches.jsonl"
+    log = BatchLog(str(path))
+    inspection = BatchInspection(1, log=log)
+    inspection.inspect("train", 0, {"x": X})
+    state = log.state()
+    inspection.inspect("train", 1, {"x": X})
+    log.on_epoch_end(0)
+    log.on_train_end()
+    later = BatchLog(str(path))
+    later.on_train_begin()
+    later.restore(json.loads(json.dumps(state)))
+    mark_writes()()
+    assert lines_of(path) == [("train", 0, 0)]
+
+
+def test_the_predictions_of_a_training_are_looked_at(tmp_path):
+    seen, trained, path = Seen(), model(), tmp_path / "batches.jsonl"
+    log = BatchLog(str(path))
+    looking = [BatchInspection(2, ("predict",), call=seen, log=log), log]
+    kept = Predictions(str(tmp_path / "predictions"), predictor(trained, (X, Y), 4, callbacks=looking))
+    fit(trained, X, Y, batch_size=4, epochs=2, callbacks=[*looking, kept], verbose=0)
+    assert seen.places == [("predict", epoch, batch) for epoch in (0, 1) for batch in (0, 2)]
+    assert [each.name for each in seen[-1].arrays] == ["x", "y", "outputs"]
+    np.testing.assert_array_equal(seen[-1].values["x"], X[8:])
+    np.testing.assert_array_equal(seen[-1].values["outputs"], trained.predict(X, verbose=0)[8:])
+    assert lines_of(path) == seen.places
 
 
 def test_both_go_on_from_their_state():

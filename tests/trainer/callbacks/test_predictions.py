@@ -1,6 +1,8 @@
 """Predictions of the validation data, in plain `model.fit` and by themselves."""
 
 import sqlite3
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,8 @@ import numpy as np
 import pytest
 
 from trainer.callbacks.prediction_table import LONGEST_ROW, PredictionTable
-from trainer.callbacks.predictions import Predictions, of_arrays
-from trainer.storage import BackgroundWriter
+from trainer.callbacks.predictions import MOST_WAITING, Predictions, of_arrays
+from trainer.storage import BackgroundWriter, mark_writes
 
 X = np.linspace(-1, 1, 50, dtype="float32").reshape(-1, 1)
 
@@ -49,9 +51,26 @@ def temporary_files(folder: Path) -> list[str]:
 
 
 def end(kept: Predictions, *epochs: int) -> None:
+    """Ends epochs, and has a checkpoint taken and committed behind each."""
     for epoch in epochs:
         kept.on_epoch_end(epoch)
         kept.state()
+        mark_writes()()
+
+
+class HeldWriter(BackgroundWriter):
+    """Writes nothing before it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def submit(self, key: str, write: Callable[[], None], *, paced: bool = False) -> None:
+        def held() -> None:
+            self.go.wait(20.0)
+            write()
+
+        super().submit(key, held, paced=paced)
 
 
 def test_each_epoch_has_a_file_with_what_its_weights_predict(tmp_path: Path) -> None:
@@ -92,7 +111,80 @@ def test_a_checkpoint_waits_for_what_is_being_written(tmp_path: Path) -> None:
     kept = Predictions(str(tmp_path), lambda: iter([(X, None)]))
     kept.on_epoch_end(0)
     assert kept.state() == {}
+    mark_writes()()
     assert names(tmp_path) == ["00001.sqlite"]
+
+
+def test_what_is_stored_late_takes_no_newer_one_away(tmp_path: Path) -> None:
+    (tmp_path / "00009.sqlite").write_text("of an attempt that was lost")
+    blocked = tmp_path / "00005.sqlite"
+    (blocked / "in the way").mkdir(parents=True)
+    kept = Predictions(str(tmp_path), lambda: iter([(X, None)]))
+    with pytest.warns(RuntimeWarning, match="failed and will be tried again"):
+        end(kept, 4, 5)
+    assert names(tmp_path) == ["00005.sqlite", "00006.sqlite"]
+    (blocked / "in the way").rmdir()
+    blocked.rmdir()
+    kept.on_train_end()
+    assert names(tmp_path) == ["00005.sqlite", "00006.sqlite"]
+    assert [about(tmp_path / name)["epoch"] for name in names(tmp_path)] == [5, 6]
+
+
+def test_another_training_leaves_no_epoch_of_the_one_before(tmp_path: Path) -> None:
+    built = model()
+    kept = Predictions(str(tmp_path), of_arrays(built, X))
+    for epochs in (3, 1):
+        built.fit(X, X, epochs=epochs, verbose=0, callbacks=[kept])
+    assert names(tmp_path) == ["00001.sqlite"]
+
+
+def test_training_waits_for_a_slow_store_once_some_tables_wait(tmp_path: Path) -> None:
+    writer = HeldWriter()
+    kept = Predictions(str(tmp_path), lambda: iter([(X, None)]), writer=writer)
+    for epoch in range(MOST_WAITING):
+        kept.on_epoch_end(epoch)
+        assert kept.state() == {}
+        assert names(tmp_path) == []
+    threading.Timer(0.1, writer.go.set).start()
+    kept.on_epoch_end(MOST_WAITING)
+    assert names(tmp_path)[:MOST_WAITING] == [f"{n + 1:05d}.sqlite" for n in range(MOST_WAITING)]
+    kept.on_train_end()
+    assert len(names(tmp_path)) == MOST_WAITING + 1
+
+
+def test_where_the_store_fails_the_oldest_are_given_up_one_by_one(tmp_path: Path) -> None:
+    blocked = tmp_path / "predictions"
+    blocked.write_text("a file where the folder should be")
+    kept = Predictions(str(blocked), lambda: iter([(X, None)]))
+    with pytest.warns(RuntimeWarning) as told:
+        end(kept, *range(MOST_WAITING + 2))
+    lost = [str(each.message) for each in told if "given up" in str(each.message)]
+    assert lost == [f"predictions of epoch {n} are given up: {blocked} has not taken them" for n in (1, 2)]
+    blocked.unlink()
+    kept.on_train_end()
+    assert names(blocked) == [f"{n + 3:05d}.sqlite" for n in range(MOST_WAITING)]
+
+
+def test_nothing_of_a_table_stays_where_the_process_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    seen: list[list[str]] = []
+
+    def predict() -> Iterator[tuple[Any, Any]]:
+        for _ in range(2):
+            seen.append(temporary_files(scratch))
+            yield X, None
+
+    writer = HeldWriter()
+    kept = Predictions(str(tmp_path / "out"), predict, writer=writer)
+    kept.on_epoch_end(0)
+    assert [*seen, temporary_files(scratch)] == [[], [], []]
+    writer.go.set()
+    kept.on_train_end()
+    assert len(read(tmp_path / "out" / "00001.sqlite")) == 2 * len(X)
 
 
 def test_who_does_not_write_still_takes_part(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from trainer.callbacks import Profiler
+from trainer.hooks import Hooks
+from trainer.storage import mark_writes
 
 
 def fit(callback, epochs=2):
@@ -39,8 +41,8 @@ def profiles(directory):
 @pytest.mark.parametrize(
     ("batches", "seen", "name"),
     [
-        (2, [("start", 2), ("stop", 3)], "batches-2-2"),
-        ([3, 6], [("start", 3), ("stop", 7)], "batches-3-6"),
+        (2, [("start", 2), ("stop", 2)], "batches-2-2"),
+        ([3, 6], [("start", 3), ("stop", 6)], "batches-3-6"),
         ([3, 4], [("start", 3), ("stop", 4)], "batches-3-4"),
         ([7, 99], [("start", 7), ("stop", 8)], "batches-7-99"),
     ],
@@ -53,7 +55,7 @@ def test_the_batches_asked_for_are_profiled(tmp_path, batches, seen, name):
     assert profiles(tmp_path) == [f"train/plugins/profile/{name}"]
 
 
-@pytest.mark.parametrize(("done", "seen"), [(3, [("start", 4), ("stop", 6)]), (6, [])])
+@pytest.mark.parametrize(("done", "seen"), [(3, [("start", 4), ("stop", 5)]), (5, []), (6, [])])
 def test_a_training_that_goes_on_profiles_what_is_left(tmp_path, done, seen):
     callback = Watched(str(tmp_path), [2, 5])
     callback.set_model(keras.Sequential([keras.Input((1,))]))
@@ -61,9 +63,27 @@ def test_a_training_that_goes_on_profiles_what_is_left(tmp_path, done, seen):
     callback.restore({"batches": done})
     for batch in range(done, 8):
         callback.on_train_batch_begin(batch)
+        callback.on_train_batch_end(batch)
     callback.on_train_end()
     assert callback.seen == seen
     assert callback.state() == {"batches": 8}
+
+
+def test_a_checkpoint_behind_the_last_batch_is_behind_the_profile(tmp_path):
+    callback = Profiler(str(tmp_path), 2)
+    callback.set_model(keras.Sequential([keras.Input((1,))]))
+    callback.on_train_begin()
+    for batch in range(2):
+        callback.on_train_batch_begin(batch)
+        callback.on_train_batch_end(batch)
+    assert callback.state() == {"batches": 2}
+    mark_writes()()
+    assert profiles(tmp_path) == ["train/plugins/profile/batches-2-2"]
+
+
+def test_nothing_is_asked_of_the_metrics_of_batches():
+    hooks = Hooks([Profiler("memory://x", 2)], keras.Sequential([keras.Input((1,))]), {}, is_chief=True)
+    assert not hooks.has_batch_hooks("train")
 
 
 def test_a_profiler_that_runs_already_is_left_alone(tmp_path):

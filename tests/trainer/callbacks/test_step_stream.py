@@ -292,6 +292,13 @@ def test_what_is_repeated_replaces_what_stood_there(tmp_path: Path, first: tuple
     assert places_of(tmp_path) == places
 
 
+def test_another_training_replaces_the_steps_of_the_one_before(tmp_path: Path) -> None:
+    stream = StepStream(FileSink(str(tmp_path)))
+    for epochs in (3, 2):
+        fit(model(), X, X, batch_size=16, epochs=epochs, verbose=0, callbacks=[stream])
+    assert places_of(tmp_path) == [(epoch, step) for epoch in (1, 2) for step in (1, 2, 3, 4)]
+
+
 def test_a_store_that_fails_is_tried_again(tmp_path: Path) -> None:
     blocked = tmp_path / "steps"
     blocked.write_text("a file where the folder should be")
