@@ -135,8 +135,10 @@ class Judgement:
 
     @property
     def all_problems(self) -> list[str]:
-        """Everything that is wrong."""
-        return [f"{row.callback}: {each}" for row in self.rows for each in row.problems] + list(self.problems)
+        """Everything that is wrong, each once."""
+        of_rows = (f"{row.callback}: {each}" for row in self.rows for each in row.problems)
+        # One key may have made several callbacks, each of which misses the same file.
+        return [*dict.fromkeys(of_rows), *self.problems]
 
     def text(self, width: int) -> str:
         """The table, and below it what is wrong.

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from typing import Any
 
 from trainer.batch_actions import BatchActions
-from trainer.callbacks.base import StatefulCallback
 from trainer.contract.callback_order import CallbackKind
 from trainer.contract.dry_run import CallbackTrace, Firing, WorkerTrace
 from trainer.hooks import BATCH_HOOKS, is_chief_only, wants_batch_hook
@@ -52,7 +51,7 @@ class CallbackWatch:
                 monitors=_monitors(callback),
                 metrics=tuple(self._metrics[number]),
                 adds=tuple(self._adds[number]),
-                in_effect=callback.in_effect() if isinstance(callback, StatefulCallback) else None,
+                in_effect=_in_effect(callback),
                 seconds=self._seconds[number],
                 actions=self._actions.of(number),
             )
@@ -108,3 +107,10 @@ def _monitors(callback: Any) -> tuple[str, ...]:
     several = getattr(callback, "monitors", None)
     named = several if isinstance(several, tuple | list) else [getattr(callback, "monitor", None)]
     return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
+def _in_effect(callback: Any) -> bool | None:
+    """Whether what a callback does within steps has reached them; None where it says nothing of that."""
+    # Not only of those with state: what depends on the step alone has none.
+    asked = getattr(callback, "in_effect", None)
+    return bool(asked()) if callable(asked) else None

@@ -33,6 +33,8 @@ EXPERIMENT_CHECKS: tuple[Check, ...] = (
     schedule.patience_too_long,
     schedule.reduces_too_late,
     schedule.best_not_restored,
+    schedule.warmup_too_long,
+    schedule.batch_cannot_grow,
     schedule.never_acts,
     schedule.checkpoint_never,
     storage.not_for_a_cluster,

@@ -26,6 +26,8 @@ class Code(StrEnum):
     PATIENCE_TOO_LONG = "patience-too-long"
     REDUCES_TOO_LATE = "reduces-too-late"
     BEST_NOT_RESTORED = "best-not-restored"
+    WARMUP_TOO_LONG = "warmup-too-long"
+    BATCH_CANNOT_GROW = "batch-cannot-grow"
     NEVER_ACTS = "never-acts"
     CHECKPOINT_NEVER = "checkpoint-never"
     BATCH_NOT_DIVISIBLE = "batch-not-divisible"
@@ -124,9 +126,19 @@ ABOUT: dict[Code, About] = {
         "the run ends with the weights of its last epoch, which by then was no improvement for a while",
         "leave restore_best_weights out, or set it to true",
     ),
+    Code.WARMUP_TOO_LONG: About(
+        _WARNING,
+        "every step has less than the model's own learning rate, and the run ends before it gets there",
+        "shorten the warm-up, or raise epochs",
+    ),
+    Code.BATCH_CANNOT_GROW: About(
+        _WARNING,
+        "every plateau finds the batch as large as it may be: waiting for one is of no use",
+        "raise max_size, lower factor or global_batch_size, or leave it out",
+    ),
     Code.NEVER_ACTS: About(
         _WARNING,
-        "no epoch of this run is one that it is for: it is as good as left out",
+        "the run has ended before its turn comes: it is as good as left out",
         "let it begin sooner, raise epochs, or leave it out",
     ),
     Code.CHECKPOINT_NEVER: About(

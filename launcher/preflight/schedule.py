@@ -7,10 +7,20 @@ from launcher.preflight.code import Code
 from launcher.preflight.finding import Finding, of_experiment
 from launcher.preflight.subject import Subject, conditions
 from trainer.contract.conditions import AllOf, AnyOf, Condition, Plateau, singles
-from trainer.contract.training import CallbacksSpec, EarlyStopping, ReduceLROnPlateau
+from trainer.contract.training import (
+    BatchSizeOnPlateau,
+    CallbacksSpec,
+    EarlyStopping,
+    ReduceLROnPlateau,
+    TrainingSpec,
+)
+
+Waiting = EarlyStopping | ReduceLROnPlateau | BatchSizeOnPlateau
 
 _STOPPING: KeyPath = ("spec", "callbacks", "early_stopping")
 _REDUCER: KeyPath = ("spec", "callbacks", "reduce_lr_on_plateau")
+_GROWTH: KeyPath = ("spec", "callbacks", "batch_size_changes", "on_plateau")
+_COURSE: KeyPath = ("spec", "callbacks", "learning_rate")
 
 
 def patience_zero(subject: Subject) -> Iterator[Finding]:
@@ -89,34 +99,67 @@ def best_not_restored(subject: Subject) -> Iterator[Finding]:
         yield of_experiment(subject.source, Code.BEST_NOT_RESTORED, key, what)
 
 
+def warmup_too_long(subject: Subject) -> Iterator[Finding]:
+    """Finds a warm-up of the learning rate that the run ends in."""
+    course, training = subject.spec.callbacks.learning_rate, subject.spec.training
+    if course is None:
+        return
+    lasts = {
+        "warmup_epochs": (course.warmup_epochs, training.epochs, "epochs"),
+        "warmup_steps": (course.warmup_steps, _steps(training), "steps"),
+    }
+    for name, (warmup, run, unit) in lasts.items():
+        if run is not None and warmup >= run:
+            what = f"the warm-up lasts {warmup} {unit}, and the run has {run}"
+            yield of_experiment(subject.source, Code.WARMUP_TOO_LONG, (*_COURSE, name), what)
+
+
+def batch_cannot_grow(subject: Subject) -> Iterator[Finding]:
+    """Finds a batch that shall grow on a plateau, and may not even once."""
+    changes, batch = subject.spec.callbacks.batch_size_changes, subject.spec.training.global_batch_size
+    growth = None if changes is None else changes.on_plateau
+    if growth is not None and batch * growth.factor > growth.max_size:
+        more = f"{growth.factor} times as many are more than {growth.max_size}"
+        what = f"a batch of {batch} rows never grows: {more}"
+        yield of_experiment(subject.source, Code.BATCH_CANNOT_GROW, (*_GROWTH, "max_size"), what)
+
+
 def never_acts(subject: Subject) -> Iterator[Finding]:
-    """Finds settings of callbacks that are for no epoch of the run."""
+    """Finds settings of callbacks whose turn does not come before the run has ended."""
     callbacks, training = subject.spec.callbacks, subject.spec.training
-    epochs, batch = training.epochs, training.global_batch_size
+    epochs = training.epochs
     found: list[tuple[KeyPath, str]] = []
-    kept, course, changes = callbacks.predictions, callbacks.learning_rate, callbacks.batch_size_changes
+    kept, changes, board = callbacks.predictions, callbacks.batch_size_changes, callbacks.tensorboard
     if kept is not None and kept.freq > epochs:
-        found.append(
-            (
-                ("predictions", "freq"),
-                f"predictions are kept every {kept.freq} epochs, and the run has {epochs}",
-            )
-        )
-    if course is not None and course.warmup_epochs >= epochs:
-        what = f"the warm-up lasts {course.warmup_epochs} epochs, and the rate never gets to the model's own"
-        found.append((("learning_rate", "warmup_epochs"), what))
+        what = f"predictions are kept every {kept.freq} epochs, and the run has {epochs}"
+        found.append((("predictions", "freq"), what))
     for number, change in enumerate(changes.schedule if changes is not None else ()):
         if change.epoch >= epochs:
             begins = f"from epoch {change.epoch} on, counted from 0, and the run has {epochs}"
             what = f"a batch size of {change.size} holds {begins}"
             found.append((("batch_size_changes", "schedule", number, "epoch"), what))
-    growth = None if changes is None else changes.on_plateau
-    if growth is not None and batch * growth.factor > growth.max_size:
-        more = f"{growth.factor} times as many are more than {growth.max_size}"
-        what = f"a batch of {batch} rows never grows: {more}"
-        found.append((("batch_size_changes", "on_plateau", "max_size"), what))
+    profiled = 0 if board is None else board.profile_batch
+    first = profiled if isinstance(profiled, int) else profiled[0]
+    batches = _executions(training)
+    if batches is not None and first > batches:
+        what = f"batch {first} is profiled, and the run has {batches}"
+        if training.steps_per_execution > 1:
+            what += f" of {training.steps_per_execution} steps each, or a few more where rows are left over"
+        found.append((("tensorboard", "profile_batch"), what))
     for key, what in found:
         yield of_experiment(subject.source, Code.NEVER_ACTS, ("spec", "callbacks", *key), what)
+
+
+def _steps(training: TrainingSpec) -> int | None:
+    """Training steps of the whole run; None where only the data tell."""
+    return None if training.steps_per_epoch is None else training.epochs * training.steps_per_epoch
+
+
+def _executions(training: TrainingSpec) -> int | None:
+    """What a profile counts as batches, of the whole run; None where only the data tell."""
+    if training.steps_per_epoch is None:
+        return None
+    return training.epochs * -(-training.steps_per_epoch // training.steps_per_execution)
 
 
 def checkpoint_never(subject: Subject) -> Iterator[Finding]:
@@ -127,9 +170,14 @@ def checkpoint_never(subject: Subject) -> Iterator[Finding]:
         yield of_experiment(subject.source, Code.CHECKPOINT_NEVER, ("spec", "checkpoint", "every"), what)
 
 
-def _waiting(subject: Subject) -> Iterator[tuple[KeyPath, EarlyStopping | ReduceLROnPlateau]]:
+def _waiting(subject: Subject) -> Iterator[tuple[KeyPath, Waiting]]:
     callbacks = subject.spec.callbacks
-    if callbacks.early_stopping is not None:
-        yield _STOPPING, callbacks.early_stopping
-    if callbacks.reduce_lr_on_plateau is not None:
-        yield _REDUCER, callbacks.reduce_lr_on_plateau
+    changes = callbacks.batch_size_changes
+    sections: list[tuple[KeyPath, Waiting | None]] = [
+        (_STOPPING, callbacks.early_stopping),
+        (_REDUCER, callbacks.reduce_lr_on_plateau),
+        (_GROWTH, None if changes is None else changes.on_plateau),
+    ]
+    for key, each in sections:
+        if each is not None:
+            yield key, each

@@ -71,11 +71,14 @@ def test_all_is_well_and_the_whole_stack_was_called(tmp_path):
         "stopping": {"when": "loss > 1e6", "max_time": "1h"},
         "predictions": {"freq": 5},
         "stream": [{"to": "file"}],
-        "tensorboard": {"write_images": True, "samples_freq": 1, "samples": 4, "profile_batch": [50, 60]},
+        "tensorboard": {
+            "write_images": True, "samples_freq": 1, "samples": 4, "profile_batch": [50, 60],
+            "embeddings_freq": 2, "embeddings_layer_names": ["dense"],
+        },
         "batch_inspection": {"every": 2, "call": "own.py:look"},
         "reduce_lr_on_plateau": True,
         "batch_size_changes": {"schedule": [{"epoch": 1, "size": 16}], "scale_learning_rate": "linear"},
-    }
+    }  # fmt: skip
     ended = dry(tmp_path / "small", callbacks=callbacks)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     rows = [line.split()[1:5] for line in ended.stdout.splitlines() if line.endswith("  ok")]
@@ -96,6 +99,7 @@ def test_all_is_well_and_the_whole_stack_was_called(tmp_path):
         ["stream.0", "StepStream", "3", "1"],
         ["tensorboard", "TensorBoardLog", "3", "1"],
         ["tensorboard", "SampledPredictions", "3", "1"],
+        ["tensorboard", "EmbeddingLog", "3", "1"],
         ["tensorboard", "Profiler", "3", "1"],
     ]
     seen = ended.stdout + ended.stderr

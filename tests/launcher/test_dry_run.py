@@ -155,16 +155,38 @@ def test_what_changes_steps_has_to_have_reached_them(directory):
     ]
 
 
-def test_a_profile_that_was_asked_for_is_missed(directory):
-    profiled = load_experiment(
-        DIGITS, ["callbacks.custom=[model.py:build]", "callbacks.tensorboard={profile_batch: 5}"]
+@pytest.mark.parametrize(
+    ("option", "left"),
+    [
+        (
+            "profile_batch",
+            {"train/plugins/profile/*/*": "train/plugins/profile/batches-5-5/x.xplane.pb"},
+        ),
+        (
+            "samples_freq",
+            {"validation/events.*.samples": "validation/events.out.tfevents.0000000000.samples"},
+        ),
+        (
+            "embeddings_freq",
+            {
+                "train/projector_config.pbtxt": "train/projector_config.pbtxt",
+                "train/projector/*.tsv": "train/projector/words.tsv",
+            },
+        ),
+    ],
+)
+def test_what_an_option_of_tensorboard_leaves_is_missed(option, left, directory):
+    asking = load_experiment(
+        DIGITS, ["callbacks.custom=[model.py:build]", f"callbacks.tensorboard={{{option}: 5}}"]
     )
-    [problem] = judge(profiled, workers(), directory).all_problems
-    assert problem == "tensorboard: left no logs/tensorboard/train/plugins/profile/*/* in the run directory"
-    profile = directory / "logs/tensorboard/train/plugins/profile/batches-5-5/x.xplane.pb"
-    profile.parent.mkdir(parents=True)
-    profile.write_text("x")
-    assert judge(profiled, workers(), directory).all_problems == []
+    logs = "logs/tensorboard"
+    assert judge(asking, workers(), directory).all_problems == [
+        f"tensorboard: left no {logs}/{pattern} in the run directory" for pattern in left
+    ]
+    for name in left.values():
+        (directory / logs / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / logs / name).write_text("x")
+    assert judge(asking, workers(), directory).all_problems == []
 
 
 @pytest.mark.parametrize(
@@ -257,7 +279,7 @@ def test_what_an_inspection_leaves_is_missed(directory):
     )
     traces = (TRACES[0], *INSPECTION, *TRACES[1:])
     problems = judge(inspected, workers(traces), directory).all_problems
-    assert set(problems) == {"batch_inspection: left no logs/batches.jsonl in the run directory"}
+    assert problems == ["batch_inspection: left no logs/batches.jsonl in the run directory"]
     (directory / "logs" / "batches.jsonl").write_text("x")
     assert judge(inspected, workers(traces), directory).all_problems == []
 

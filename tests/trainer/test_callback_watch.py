@@ -10,7 +10,8 @@ import pytest
 from trainer import fit
 from trainer.batch_actions import WRITES, BatchActions
 from trainer.callback_watch import CallbackWatch
-from trainer.callbacks import Stopping
+from trainer.callbacks import RateSchedule, Stopping
+from trainer.callbacks.learning_rate import multiply_rates
 from trainer.contract.callback_order import CallbackKind
 from trainer.contract.dry_run import BatchAction, from_json, to_json
 
@@ -95,6 +96,20 @@ def test_each_callback_tells_what_it_found_and_did(tmp_path):
     # What is done at an epoch's end is no batch hook's doing.
     assert adds.actions == ()
     assert opens.actions == (BatchAction("on_train_batch_end", f"opens {tmp_path / 'b'} for writing", 4),)
+
+
+class TakesTheRate(keras.callbacks.Callback):
+    """Has steps use another rate than the schedule's."""
+
+    def on_train_begin(self, logs=None):
+        multiply_rates(self.model, lambda step: 1.0)
+
+
+def test_a_rate_schedule_tells_whether_its_rate_is_that_of_the_steps():
+    [schedule] = watched_fit(RateSchedule(warmup_steps=3)).callbacks
+    assert schedule.in_effect is True
+    schedule, other = watched_fit(RateSchedule(warmup_steps=3), TakesTheRate()).callbacks
+    assert (schedule.in_effect, other.in_effect) == (False, None)
 
 
 @pytest.mark.parametrize(

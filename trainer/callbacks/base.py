@@ -26,10 +26,6 @@ class StatefulCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
         """Goes on from what `state` returned."""
         raise NotImplementedError
 
-    def in_effect(self) -> bool | None:
-        """Whether what it does within training steps has reached them; None where it does nothing there."""
-        return None
-
 
 class MonitoringCallback(StatefulCallback):
     """A callback that decides by one metric of the epoch.

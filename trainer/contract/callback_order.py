@@ -193,7 +193,12 @@ CALLBACK_ORDER: tuple[CallbackPosition, ...] = (
         state="batches seen, scalars since the last epoch's end, whether the rows are shown already",
         files=("logs/tensorboard/train/events.*",),
         validation_files=("logs/tensorboard/validation/events.*",),
-        option_files=(OptionFiles("profile_batch", "logs/tensorboard/train/plugins/profile/*/*"),),
+        option_files=(
+            OptionFiles("samples_freq", "logs/tensorboard/validation/events.*.samples"),
+            OptionFiles("embeddings_freq", "logs/tensorboard/train/projector_config.pbtxt"),
+            OptionFiles("embeddings_freq", "logs/tensorboard/train/projector/*.tsv"),
+            OptionFiles("profile_batch", "logs/tensorboard/train/plugins/profile/*/*"),
+        ),
     ),
 )
 

@@ -37,6 +37,7 @@ SPOT_BY_AFFINITY = f"""{END}    affinity: {{nodeAffinity: {{requiredDuringSchedu
 TELLS = f"{END}  notifications:\n    - {{to: slack, when: "
 WAITS = "      patience: 8\n"
 STOPPING = f"{WAITS}    stopping:\n      any:\n        - val_loss > 9\n        - "
+GROWTH = "    batch_size_changes: {on_plateau: {max_size: 240, patience: %s}}\n"
 LARGE = Measured("earlier", 20 * 1024**3)
 
 TRAPS = {
@@ -132,8 +133,13 @@ TRAPS = {
         "kept every 81 epochs, and the run has 80",
     ),
     "a warm-up as long as the run": Trap(
-        Code.NEVER_ACTS, WAITS, f"{WAITS}    learning_rate: {{warmup_epochs: 80}}\n", "warmup_epochs: 80",
-        "lasts 80 epochs, and the rate never gets",
+        Code.WARMUP_TOO_LONG, WAITS, f"{WAITS}    learning_rate: {{warmup_epochs: 80}}\n",
+        "warmup_epochs: 80", "the warm-up lasts 80 epochs, and the run has 80",
+    ),
+    "a warm-up of as many steps as the run has": Trap(
+        Code.WARMUP_TOO_LONG, WAITS, f"{WAITS}    learning_rate: {{warmup_steps: 800}}\n",
+        "warmup_steps: 800", "the warm-up lasts 800 steps, and the run has 800",
+        {"settings": ["training.steps_per_epoch=10"]},
     ),
     "a batch size of an epoch that never comes": Trap(
         Code.NEVER_ACTS, WAITS,
@@ -142,8 +148,24 @@ TRAPS = {
         "epoch: 80", "a batch size of 240 holds from epoch 80 on, counted from 0, and the run has 80",
     ),
     "a batch that may not grow": Trap(
-        Code.NEVER_ACTS, WAITS, f"{WAITS}    batch_size_changes: {{on_plateau: {{max_size: 119}}}}\n",
+        Code.BATCH_CANNOT_GROW, WAITS, f"{WAITS}    batch_size_changes: {{on_plateau: {{max_size: 119}}}}\n",
         "max_size: 119", "a batch of 60 rows never grows: 2 times as many are more than 119",
+    ),
+    "a batch that grows at once": Trap(
+        Code.PATIENCE_ZERO, WAITS, f"{WAITS}{GROWTH % 0}", "patience: 0", "acts on the first epoch",
+    ),
+    "a batch that grows when all is over": Trap(
+        Code.PATIENCE_TOO_LONG, WAITS, f"{WAITS}{GROWTH % 79}", "patience: 79",
+        "a patience of 79 cannot end before the last of 80 epochs",
+    ),
+    "a profile of a batch that never comes": Trap(
+        Code.NEVER_ACTS, WAITS, f"{WAITS}    tensorboard: {{profile_batch: 801}}\n", "profile_batch: 801",
+        "batch 801 is profiled, and the run has 800", {"settings": ["training.steps_per_epoch=10"]},
+    ),
+    "a profile of executions that never come": Trap(
+        Code.NEVER_ACTS, WAITS, f"{WAITS}    tensorboard: {{profile_batch: [241, 250]}}\n",
+        "profile_batch: [241", "batch 241 is profiled, and the run has 240 of 4 steps each",
+        {"settings": ["training.steps_per_epoch=10", "training.steps_per_execution=4"]},
     ),
     "no checkpoint before the end": Trap(
         Code.CHECKPOINT_NEVER, END, f"{END}  checkpoint:\n    every: {{epochs: 100}}\n", "every:",
@@ -247,7 +269,8 @@ def test_a_trap_is_found_in_its_line(trap: Trap, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     place = (str(folder / "experiment.yaml"), line_of(trap.at, experiment))
-    every = check_experiment(subject(folder, experiment, **trap.more))
+    more = dict(trap.more)
+    every = check_experiment(subject(folder, experiment, *more.pop("settings", ()), **more))
     (found,) = [each for each in every if each.code is trap.code and (each.file, each.line) == place]
     assert trap.told in found.what
     text = str(found)
@@ -259,6 +282,14 @@ def test_what_has_no_trap_has_no_finding(tmp_path: Path) -> None:
     assert check_experiment(subject(tmp_path)) == []
     # The default notice is the same on machines that give as long.
     assert check_experiment(subject(tmp_path, changed(END, SPOT), "restart.notice=30")) == []
+
+
+def test_what_comes_just_in_time_is_no_trap(tmp_path: Path) -> None:
+    keys = "learning_rate: {warmup_steps: 799}", "tensorboard: {profile_batch: [800, 900]}"
+    experiment = changed(WAITS, WAITS + GROWTH % 78 + "".join(f"    {key}\n" for key in keys))
+    assert check_experiment(subject(tmp_path, experiment, "training.steps_per_epoch=10")) == []
+    # Only the data tell then how many steps there are.
+    assert check_experiment(subject(tmp_path, experiment.replace("799", "1000000"))) == []
 
 
 def test_every_code_of_an_experiment_has_its_trap() -> None:
