@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.test_loop_resumes import Interrupted, MemorySaves, X, Y, build
+from tests.trainer.saves_at_ticket import Interrupted, SavesAtTicket
+from tests.trainer.test_loop_resumes import X, Y, build
 from trainer import fit
 from trainer.callbacks import StepStream
 from trainer.callbacks.step_sinks import FileSink
@@ -16,7 +17,7 @@ from trainer.loop_state import LoopState
 BATCH, EPOCHS, STEPS = 8, 3, 10
 
 
-class KilledLater(MemorySaves):
+class KilledLater(SavesAtTicket):
     """Saves at one ticket, goes on, and ends training some tickets later."""
 
     def __init__(self, model: Any, callbacks: Any, at: int, until: int) -> None:
@@ -36,7 +37,7 @@ class KilledLater(MemorySaves):
             super().save(state, wait)
 
 
-class Resumed(MemorySaves):
+class Resumed(SavesAtTicket):
     """Goes on from such a save."""
 
     def __init__(self, model: Any, callbacks: Any, start: Any, streamed: str) -> None:
@@ -81,7 +82,7 @@ def test_each_step_is_there_once(tmp_path: Path, pause: float, at: int, until: i
     train(
         tmp_path,
         0.001,
-        saves=lambda model, callbacks: Resumed(model, callbacks, kept[0].saved, kept[0].streamed),
+        saves=lambda model, callbacks: Resumed(model, callbacks, kept[0].saved[0], kept[0].streamed),
     )
     expected = [(epoch, step) for epoch in range(1, EPOCHS + 1) for step in range(1, STEPS + 1)]
     assert places(tmp_path) == expected
