@@ -10,16 +10,25 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import user_code
-from trainer.callbacks import build_callbacks
+from trainer.callbacks import (
+    BatchSizeOnPlateau,
+    BatchSizeSchedule,
+    GradientMonitor,
+    RateSchedule,
+    Watchdog,
+    callbacks_by_kind,
+)
 from trainer.callbacks.open_streams import open_streams
 from trainer.checkpoint.callback_states import callback_states, restore_callbacks
 from trainer.contract.callback_order import PlacedCallback, placed
 from trainer.contract.run_directory import RunDirectory
 from trainer.contract.training import CallbacksSpec
+from trainer.data import sample_rows
 from trainer.distribution import Topology, any_worker, gather_objects
 from trainer.hooks import Hooks
 from trainer.loop import predictor
 from trainer.meter import LaggingSteps, NoMeter, watched
+from trainer.policies.divergence import Action
 from trainer.step import python_values
 
 Logs = Mapping[str, Any]
@@ -47,31 +56,32 @@ def callbacks_for(
         directory: Where those of a mapping write, as in a run directory; without it, they are left out, and
             a warning names them.
         epochs: How many the loop will train at most; for the callbacks' `params`.
-        steps: Steps of an epoch, if known; for the same.
+        steps: Steps of an epoch, if known; for the same, and for a learning rate whose course is in epochs.
         optimizer: What the loop updates the model with, for callbacks that set the learning rate.
         has_validation: Whether `on_epoch_end` will be given `val_` metrics.
-        validation_data: What `predictions` of a mapping predicts, as in `fit`; the loop validates by itself.
+        validation_data: What `predictions` of a mapping predicts and `tensorboard` shows samples of, as in
+            `fit`; the loop validates by itself.
         batch_size: Rows that are predicted at once, over all workers, where the data are not in batches.
         validation_steps: How many such batches; all of the data unless given.
 
     Raises:
-        ValueError: The mapping is wrong, or asks for predictions of data that are not given; a function in
-            its `custom` returns no callbacks; or a callback cannot work with this model.
+        ValueError: The mapping is wrong, or a function in its `custom` returns no callbacks; callbacks cannot
+            work in such a loop or with these arguments, all of which is told at once, before any is started;
+            or one cannot work with this model.
         UserCodeError: A function that the mapping names is not there.
     """
     if not model.compiled and optimizer is not None:
         model.compile(optimizer=optimizer)
+    problems: list[str] = []
+    started: list[Any] = []
     if callbacks is None or isinstance(callbacks, Mapping):
         spec, run = _read(callbacks or {}, directory)
-        predict, built = None, list[Any]()
-        if spec.predictions is not None:
-            if validation_data is None:
-                raise ValueError(
-                    "callbacks.predictions has nothing to predict: give callbacks_for the validation data "
-                    "as validation_data, or leave predictions out"
-                )
-            predict = predictor(model, validation_data, batch_size, validation_steps, built)
-        built += build_callbacks(
+        predict = None
+        if validation_data is None:
+            problems += _without_data(spec)
+        elif spec.predictions is not None:
+            predict = predictor(model, validation_data, batch_size, validation_steps, started)
+        by_kind = callbacks_by_kind(
             spec,
             run,
             list(_custom(spec)),
@@ -79,9 +89,17 @@ def callbacks_for(
             predict=predict,
             is_chief=Topology.of(model.distribute_strategy).is_chief,
             streams=open_streams(spec.stream, run, user_code.load_installed),
+            rows=lambda rows: None if validation_data is None else sample_rows(validation_data, rows),
         )
-        callbacks = built
-    return StartedCallbacks(model, callbacks, {"verbose": 0, "epochs": epochs, "steps": steps})
+        named = [(f"callbacks.{kind}", callback) for kind, callback in by_kind]
+    else:
+        named = [(type(callback).__name__, callback) for callback in callbacks]
+    for name, callback in named:
+        problems += _out_of_place(name, callback, model, steps)
+    if problems:
+        raise ValueError(f"callbacks_for has started nothing in this loop: {'; '.join(problems)}")
+    started += [callback for _, callback in named]
+    return StartedCallbacks(model, started, {"verbose": 0, "epochs": epochs, "steps": steps})
 
 
 class StartedCallbacks:
@@ -234,6 +252,36 @@ def _read(given: Mapping[str, Any], directory: str | None) -> tuple[CallbacksSpe
                 stacklevel=3,
             )
     return spec, RunDirectory(directory or "")
+
+
+def _without_data(spec: CallbacksSpec) -> Iterator[str]:
+    """What a mapping asks for that needs the validation data, which are not given."""
+    give = "give callbacks_for the validation data as validation_data, or leave"
+    if spec.predictions is not None:
+        yield f"callbacks.predictions has nothing to predict: {give} predictions out"
+    if spec.tensorboard is not None and spec.tensorboard.samples_freq:
+        yield f"callbacks.tensorboard has no samples to show: {give} samples_freq out"
+
+
+def _out_of_place(name: str, callback: Any, model: keras.Model, steps: int | None) -> Iterator[str]:
+    """Why a callback cannot do its work in a loop of one's own, with what to do about it."""
+    instead = "leave it out, or use trainer.fit"
+    match callback:
+        case BatchSizeSchedule() | BatchSizeOnPlateau():
+            yield f"{name} cannot change the batches, which the loop makes by itself: {instead}"
+        case GradientMonitor():
+            yield f"{name} has nothing to measure, as the loop shows it no gradients: {instead}"
+        case Watchdog():
+            beyond = " and ".join(sorted(callback.options.actions & {Action.SKIP, Action.ROLL_BACK}))
+            if beyond:
+                wrong = f"{name} cannot {beyond}, as it hears of a step that the loop has applied already"
+                yield f"{wrong}: choose warn or stop, or use trainer.fit"
+        case RateSchedule():
+            if getattr(model, "optimizer", None) is None:
+                yield f"{name} has no learning rate to change: give callbacks_for the loop's optimizer"
+            if steps is None and callback.needs_steps_per_epoch():
+                wrong = f"{name} has a course in epochs, and how many steps these have is not known"
+                yield f"{wrong}: give callbacks_for steps, or {name} warmup_steps and decay_steps"
 
 
 def _custom(spec: CallbacksSpec) -> Iterator[keras.callbacks.Callback]:

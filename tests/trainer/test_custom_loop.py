@@ -12,7 +12,14 @@ import pytest
 import tensorflow as tf
 
 from trainer import callbacks_for, fit
-from trainer.callbacks import BatchInspection, CSVLog, EarlyStopping, ReduceLROnPlateau
+from trainer.callbacks import (
+    BatchInspection,
+    CSVLog,
+    EarlyStopping,
+    RateSchedule,
+    ReduceLROnPlateau,
+    Watchdog,
+)
 from trainer.meter import TOLD_AFTER
 from trainer.user_code import UserCodeError
 
@@ -217,6 +224,76 @@ def test_predictions_of_nothing_are_refused(tmp_path):
         ValueError, match=r"callbacks\.predictions has nothing to predict: give .* validation_data"
     ):
         callbacks_for(network(), {"predictions": True}, directory=str(tmp_path))
+
+
+class Begins(keras.callbacks.Callback):
+    begun = False
+
+    def on_train_begin(self, logs=None):
+        Begins.begun = True
+
+
+OUT_OF_PLACE = {
+    "batch_size_changes": ({"schedule": [{"epoch": 1, "size": 16}]}, "cannot change the batches"),
+    "gradient_monitor": (True, "has nothing to measure, as the loop shows it no gradients"),
+    "watchdog": (
+        {"non_finite": "skip", "max_loss": 9, "explosion": "roll_back"},
+        "cannot roll_back and skip",
+    ),
+    "learning_rate": ({"warmup_epochs": 2}, "give callbacks_for steps"),
+    "predictions": (True, "has nothing to predict: give callbacks_for .* validation_data"),
+    "tensorboard": ({"samples_freq": 1}, "no samples to show: give callbacks_for .* validation_data"),
+}
+
+
+def test_what_cannot_work_is_told_at_once_and_nothing_is_started(tmp_path):
+    settings = {key: value for key, (value, _) in OUT_OF_PLACE.items()}
+    settings["custom"] = [f"{__name__}:Begins"]
+    with pytest.raises(ValueError, match="callbacks_for has started nothing in this loop") as refused:
+        callbacks_for(network(), settings, directory=str(tmp_path), optimizer=keras.optimizers.SGD(0.1))
+    for key, (_, told) in OUT_OF_PLACE.items():
+        refused.match(rf"callbacks\.{key} .*{told}")
+    refused.match("choose warn or stop")
+    assert not Begins.begun
+    with pytest.raises(ValueError, match=r"RateSchedule has no learning rate .* the loop's optimizer"):
+        callbacks_for(network(), [Begins(), RateSchedule(warmup_steps=2)])
+    assert not Begins.begun
+
+
+def test_a_learning_rate_is_that_of_the_loop_s_steps():
+    class Rates(keras.callbacks.Callback):
+        seen = ()
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self.seen += (float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),)
+
+    model, optimizer, rates = network(), keras.optimizers.SGD(0.4), Rates()
+    stack = [RateSchedule(warmup_epochs=1, schedule="linear"), rates]
+    with callbacks_for(model, stack, epochs=2, steps=4, optimizer=optimizer) as callbacks:
+        drive(model, optimizer, callbacks, epochs=2)
+    assert rates.seen == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.3, 0.2, 0.1], abs=1e-6)
+
+
+def test_a_watchdog_judges_the_loss_that_the_loop_gives():
+    callbacks = callbacks_for(network(), [Watchdog(non_finite="stop")])
+    callbacks.on_epoch_begin(0)
+    callbacks.on_train_batch_end(0, {"loss": 1.0})
+    with pytest.warns(UserWarning, match="batch 1: the loss is not finite; training stops"):
+        callbacks.on_train_batch_end(1, {"loss": float("nan")})
+    callbacks.on_epoch_end(0, {"loss": 1.0})
+    assert callbacks.stop_training
+    assert callbacks.history.history["watchdog_alerts"] == [1]
+
+
+def test_samples_of_the_validation_data_are_shown(tmp_path):
+    model, optimizer = network(), keras.optimizers.SGD(0.1)
+    settings = {"tensorboard": {"samples_freq": 1}, "best_models": False, "csv_log": False}
+    started = callbacks_for(
+        model, settings, directory=str(tmp_path), optimizer=optimizer, validation_data=VALIDATION
+    )
+    with started as callbacks:
+        drive(model, optimizer, callbacks, epochs=1)
+    assert list((tmp_path / "logs" / "tensorboard" / "validation").glob("*.samples"))
 
 
 class Told(keras.callbacks.Callback):

@@ -75,7 +75,7 @@ class RateSchedule(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
                 steps.
         """
         require_settable(model, type(self).__name__)
-        if steps_per_epoch is None and self._needs_steps_per_epoch():
+        if steps_per_epoch is None and self.needs_steps_per_epoch():
             raise ValueError(
                 "how many steps an epoch has is not known before it has ended: "
                 "give RateSchedule warmup_steps and decay_steps, or training steps_per_epoch"
@@ -100,7 +100,8 @@ class RateSchedule(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
         """Whether the model's optimizers still have the rates that it gave them."""
         return bool(self._installed) and rates_in_steps(self.model) == self._installed
 
-    def _needs_steps_per_epoch(self) -> bool:
+    def needs_steps_per_epoch(self) -> bool:
+        """Whether something of it is given in epochs, so that their steps have to be known."""
         decays = self.schedule != "constant" and self.decay_steps is None
         return bool(self.warmup_epochs) or decays
 
