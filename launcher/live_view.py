@@ -80,7 +80,7 @@ class LiveView:
             case Ready(worker=0) if not self._ready:
                 self._ready = True
                 self._print(_ready(message))
-            case EpochFinished():
+            case EpochFinished() if not message.again:
                 self._epoch(message)
             case Position(worker=0):
                 self._position(message)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -85,10 +86,11 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._rate = state.get("rate")
         self._batch = int(state.get("batch") or self._batch_size())
         self._own, self._own_at_begin = state.get("own", (None, None))
-        # Whoever heard of it may have died before it was written anywhere; to all others it is no news.
         self._told = [(time.monotonic(), line) for line in state.get("told", ())]
         for _, line in self._told:
-            self._send(decode(line.encode()))  # type: ignore[arg-type]  # these kinds alone are told
+            message: Any = decode(line.encode())
+            is_epoch = isinstance(message, EpochFinished)
+            self._send(replace(message, again=True) if is_epoch else message)
         # All callbacks before this one are restored by now.
         self._send(BestSoFar(tuple(self._best())))
 

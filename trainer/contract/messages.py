@@ -279,6 +279,8 @@ class EpochFinished:
         seconds: The epoch with validation and callbacks.
         steps: Training steps; 0 where they are not counted.
         rate_before: The learning rate told with the epoch before; None where there is none.
+        again: Whether it was told before, shortly before the checkpoint that this attempt goes on from: who
+            heard it then may have died before it was written down. To all others it is no news.
     """
 
     epoch: int
@@ -288,6 +290,7 @@ class EpochFinished:
     seconds: float
     steps: int = 0
     rate_before: float | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Narration:
                 line = _ready(message)
             case Progress() if self._building and message.phase != Phase.BUILDING:
                 line = self._first_step(message, now)
-            case EpochFinished() if message.epoch > self._epoch:
+            case EpochFinished() if message.epoch > self._epoch and not message.again:
                 # Where an interruption came between an epoch's end and the next save, its end is repeated.
                 self._epoch = message.epoch
                 line = _epoch(message, self._epochs)

@@ -54,7 +54,7 @@ class Standing:
             case BestSoFar():
                 self.progress = replace(now, best=message.best)
                 return False
-            case EpochFinished():
+            case EpochFinished() if not message.again:
                 steps = message.steps or now.steps
                 self.progress = replace(
                     now, epoch=message.epoch + 1, metrics=dict(message.metrics),

@@ -126,7 +126,7 @@ class Telemetry:
                 self._committed_at = self._clock()
             case Notified():
                 run.add(names.RUN_NOTIFICATIONS, 1, message.delivery)
-            case EpochFinished():
+            case EpochFinished() if not message.again:
                 run.set(names.RUN_EPOCHS_FINISHED, message.epoch + 1)
                 run.set(names.RUN_LEARNING_RATE, message.learning_rate)
                 run.set(names.RUN_EPOCH_SECONDS, message.seconds)
