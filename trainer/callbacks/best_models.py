@@ -46,7 +46,7 @@ class BestModels(MonitoringCallback):
             weights unless `keras.callbacks.SwapEMAWeights()` has the averages validated.
         writer: Shared with other callbacks.
         snapshots: Shared with other callbacks, so that the weights are copied once per epoch.
-        shadows: Shared with other callbacks of the same writer, so that the model is cloned once.
+        shadows: Shared with other callbacks, so that the model is cloned once.
         failed: Hears, on the writer's thread too, of a version that is not read back as it was written: once,
             and again if it is given up.
 

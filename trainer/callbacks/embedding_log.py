@@ -12,9 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainer.callbacks.base import StatefulCallback
-from trainer.callbacks.event_writer import EventWriter
-from trainer.callbacks.sampled_predictions import Rows
+from trainer.callbacks.row_log import RowLog, Rows
 from trainer.callbacks.shadow_model import Shadows
 from trainer.callbacks.snapshot import Array, Snapshots
 from trainer.storage import BackgroundWriter
@@ -24,7 +22,7 @@ CONFIG = "projector_config.pbtxt"
 _ROWS_PER_PIECE = 256
 
 
-class EmbeddingLog(StatefulCallback):
+class EmbeddingLog(RowLog):
     """Writes what the projector shows into `train/projector`, anew every `freq` epochs.
 
     Of an Embedding layer these are the first rows of its table; of another layer its output for rows of the
@@ -39,14 +37,12 @@ class EmbeddingLog(StatefulCallback):
             there is none; or None where there are no rows. Called once, when the first are due.
         writer: Shared with other callbacks.
         snapshots: Shared with other callbacks, so that the weights are copied once per epoch.
-        shadows: Shared with other callbacks of the same writer, so that the model is cloned once.
+        shadows: Shared with other callbacks, so that the model is cloned once.
 
     Raises:
         ValueError: If `freq` is below 1; when training begins, if the model has no layer of a name, or no
             Embedding layer where no name is given.
     """
-
-    chief_only = True
 
     def __init__(
         self,
@@ -60,37 +56,21 @@ class EmbeddingLog(StatefulCallback):
         snapshots: Snapshots | None = None,
         shadows: Shadows | None = None,
     ) -> None:
-        super().__init__()
-        if freq < 1:
-            raise ValueError(f"freq must be at least 1; received {freq}")
-        self.freq = freq
+        super().__init__(url, freq, rows, writer, snapshots, shadows)
         self.layer_names = tuple(layer_names)
         self.most = most
-        self._rows = rows
-        self._events = EventWriter(url, writer if writer is not None else BackgroundWriter())
-        self._snapshots = snapshots if snapshots is not None else Snapshots()
-        self._shadows = shadows if shadows is not None else Shadows()
-        self._taken: tuple[Any, Any] | None = None
-        self._are_taken = False
         self._is_configured = False
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Finds the layers."""
-        self._snapshots.drop()
-        self._shadows.drop()
+        super().on_train_begin(logs)
         self._is_configured = False
         self._layers = _layers(self.model, self.layer_names)
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Drops the shared copy of the weights, which are about to change."""
-        self._snapshots.drop()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Has the embeddings written, where it is their turn."""
         if epoch % self.freq:
             return
-        if not self._are_taken and any(not _is_table(layer) for layer in self._layers):
-            self._taken, self._are_taken = self._rows(), True
         weights = self._snapshots.take(self.model, epoch)
         places = {id(weight): index for index, weight in enumerate(self.model.weights)}
         written: dict[str, Callable[[], bytes]] = {}
@@ -106,10 +86,6 @@ class EmbeddingLog(StatefulCallback):
             self._is_configured = True
             self._configure(tuple(written))
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Writes what is pending; a failure has been shown as a warning."""
-        self._events.flush()
-
     def state(self) -> dict[str, Any]:
         """Nothing: the newest files replace the ones before."""
         return {}
@@ -119,17 +95,19 @@ class EmbeddingLog(StatefulCallback):
 
     def _outputs(self, layer: str, weights: Any) -> Callable[[], bytes] | None:
         shadow = self._shadows.of(self.model)
-        if shadow is None or self._taken is None:
+        if shadow is None or self.taken is None:
             why = "there are no rows to show it for" if shadow else "the model cannot be cloned"
             if not self._is_configured:
                 warnings.warn(f"TensorBoard gets no embeddings of {layer!r}: {why}", stacklevel=3)
             return None
-        x, _ = self._taken
+        x, _ = self.taken
         return lambda: _tsv(shadow.outputs(weights, x, layer))
 
     def _configure(self, names: Sequence[str]) -> None:
-        labels = None if self._taken is None else _labels(self._taken[1])
-        labelled = [n for n in names if labels is not None and not _is_table(self.model.get_layer(n))]
+        outputs = [name for name in names if not _is_table(self.model.get_layer(name))]
+        # Where tables are all that is shown, no rows are read for it.
+        labels = _labels(self.taken[1]) if outputs and self.taken is not None else None
+        labelled = [] if labels is None else outputs
         for name in labelled:
             self._events.file(f"{RUN}/{_path(name, 'labels.tsv')}", lambda: labels or b"")
         config = "".join(_entry(name, is_labelled=name in labelled) for name in names)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainer.callbacks import event_file, pictures
-from trainer.callbacks.base import StatefulCallback
-from trainer.callbacks.event_writer import EventWriter
+from trainer.callbacks.row_log import RowLog, Rows
 from trainer.callbacks.shadow_model import Shadows, computed
 from trainer.callbacks.snapshot import Array, Snapshots
 from trainer.storage import BackgroundWriter
@@ -17,10 +16,8 @@ from trainer.storage import BackgroundWriter
 RUN = "validation"
 _MOST_LIKELY = 3
 
-Rows = Callable[[], tuple[Any, Any] | None]
 
-
-class SampledPredictions(StatefulCallback):
+class SampledPredictions(RowLog):
     """Writes rows once, and every `freq` epochs what the model predicts of them, as images and as a table.
 
     Tags are `samples/inputs`, `samples/predictions` and `samples/table`, with the name of the input or output
@@ -38,13 +35,11 @@ class SampledPredictions(StatefulCallback):
         freq: Every how many epochs, from the first on.
         writer: Shared with other callbacks.
         snapshots: Shared with other callbacks, so that the weights are copied once per epoch.
-        shadows: Shared with other callbacks of the same writer, so that the model is cloned once.
+        shadows: Shared with other callbacks, so that the model is cloned once.
 
     Raises:
         ValueError: If `freq` is below 1.
     """
-
-    chief_only = True
 
     def __init__(
         self,
@@ -56,38 +51,22 @@ class SampledPredictions(StatefulCallback):
         snapshots: Snapshots | None = None,
         shadows: Shadows | None = None,
     ) -> None:
-        super().__init__()
-        if freq < 1:
-            raise ValueError(f"freq must be at least 1; received {freq}")
-        self.freq = freq
-        self._rows = rows
-        self._events = EventWriter(url, writer if writer is not None else BackgroundWriter())
-        self._snapshots = snapshots if snapshots is not None else Snapshots()
-        self._shadows = shadows if shadows is not None else Shadows()
-        self._taken: tuple[Any, Any] | None = None
-        self._are_taken = False
+        super().__init__(url, freq, rows, writer, snapshots, shadows)
         self._are_shown = False
         self._is_told = False
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Starts afresh."""
-        self._snapshots.drop()
-        self._shadows.drop()
+        super().on_train_begin(logs)
         self._are_shown = self._is_told = False
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Drops the shared copy of the weights, which are about to change."""
-        self._snapshots.drop()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Has the rows predicted and drawn, where it is their turn."""
         if epoch % self.freq:
             return
-        if not self._are_taken:
-            self._taken, self._are_taken = self._rows(), True
-        if self._taken is None:
+        if self.taken is None:
             return
-        x, y = self._taken
+        x, y = self.taken
         now, with_inputs, self._are_shown = self._events.now(), not self._are_shown, True
         predict = self._prediction(x, epoch)
 
@@ -100,10 +79,6 @@ class SampledPredictions(StatefulCallback):
             return [event_file.event(epoch, now, summary) for summary in summaries if summary.value]
 
         self._events.events(RUN, epoch, "samples", make)
-
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Writes what is pending; a failure has been shown as a warning."""
-        self._events.flush()
 
     def state(self) -> dict[str, Any]:
         """Whether the rows themselves have been written, and the last wall time."""
