@@ -31,6 +31,8 @@ class _WithCheckpoints:
         timing = sides.perdure_fit(run, saves.opener(run.directory / "run", listener))
         if listener.failures:
             raise listener.failures[0]
+        if not listener.checkpoints:
+            raise RuntimeError("no checkpoint was committed: nothing of them was measured")
         self.counts.append(len(listener.checkpoints))
         return timing
 

@@ -130,7 +130,7 @@ def _supervisor() -> Iterator[socket.socket]:
     """Somebody in another process who reads what is told."""
     ours, theirs = socket.socketpair()
     reading = "import sys\nwhile sys.stdin.buffer.readline():\n    pass"
-    process = subprocess.Popen([sys.executable, "-c", reading], stdin=theirs)
+    process = subprocess.Popen([sys.executable, "-c", reading], stdin=theirs.fileno())
     theirs.close()
     try:
         yield ours

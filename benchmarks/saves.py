@@ -23,7 +23,7 @@ class Committed(Listener):
         self.checkpoints: list[CheckpointId] = []
         self.failures: list[Exception] = []
 
-    def committed(self, checkpoint: CheckpointId, seconds: float) -> None:  # noqa: ARG002  # a hook
+    def committed(self, checkpoint: CheckpointId, seconds: float, size: int) -> None:  # noqa: ARG002  # a hook
         """Remembers it."""
         self.checkpoints.append(checkpoint)
 

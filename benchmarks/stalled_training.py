@@ -48,8 +48,8 @@ class _Listener(saves.Committed):
         super().__init__()
         self.moments: list[float] = []
 
-    def committed(self, checkpoint: CheckpointId, seconds: float) -> None:
-        super().committed(checkpoint, seconds)
+    def committed(self, checkpoint: CheckpointId, seconds: float, size: int) -> None:
+        super().committed(checkpoint, seconds, size)
         self.moments.append(time.perf_counter())
 
 
