@@ -44,7 +44,7 @@ def act(kube: Kube, plan: RunPlan, actions: Iterable[Action], tell: Tell) -> Non
             case Complete():
                 _complete(kube, plan, action, tell)
             case DeleteJob():
-                if _delete(kube, JOB, action.name, action.uid):
+                if _delete(kube, JOB, action.name, action.uid, version=action.version):
                     tell(f"worker {action.worker}: {_why_deleted(action.reason)}")
             case ForceDeletePod():
                 if _delete(kube, POD, action.name, action.uid, force=True):
@@ -153,9 +153,11 @@ def _notes(progress: RunProgress | None) -> dict[str, str]:
     return {naming.RECREATED_AT: json.dumps(reached), naming.PROGRESS: plain_json.dumps(progress.to_json())}
 
 
-def _delete(kube: Kube, kind: Kind, name: str, uid: str, *, force: bool = False) -> bool:
+def _delete(
+    kube: Kube, kind: Kind, name: str, uid: str, *, version: str | None = None, force: bool = False
+) -> bool:
     try:
-        kube.delete(kind, name, uid=uid, force=force)
+        kube.delete(kind, name, uid=uid, version=version, force=force)
     except (NotFoundError, ConflictError):
         return False
     return True

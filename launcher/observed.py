@@ -77,6 +77,7 @@ class Job:
     Attributes:
         name: Its name.
         uid: Its uid.
+        version: Its `resourceVersion`: another once anything of it has changed, its status too.
         worker: Whose.
         started: When its controller took it up last, in seconds since 1970; None where it has not.
         active: Pods that its controller counts as live.
@@ -95,6 +96,7 @@ class Job:
 
     name: str
     uid: str
+    version: str
     worker: int
     started: float | None
     active: int

@@ -164,6 +164,7 @@ def _job(raw: Object, worker: int) -> Job:
     return Job(
         name=metadata["name"],
         uid=metadata["uid"],
+        version=metadata.get("resourceVersion", ""),
         worker=worker,
         started=seconds(status["startTime"]) if status.get("startTime") else None,
         active=status.get("active") or 0,

@@ -122,18 +122,27 @@ class Kube(Protocol):
             everywhere: Of all namespaces.
         """
 
-    def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
+        force: bool = False,
+    ) -> None:
         """Deletes an object, and in the background whatever it owns.
 
         Args:
             kind: Its kind.
             name: Its name.
             uid: Only the object with this uid.
+            version: Only while it is as it was when this `resourceVersion` was read.
             force: Without waiting for a word from the node, for pods on nodes that are lost.
 
         Raises:
             NotFoundError: There is none of that name.
-            ConflictError: It has another uid.
+            ConflictError: It has another uid, or has changed.
         """
 
     def log(self, pod: str, request: LogRequest) -> Iterator[str]:

@@ -159,11 +159,19 @@ class KubeClient:
             item.update(apiVersion=kind.api_version, kind=kind.name)
         return items
 
-    def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
+        force: bool = False,
+    ) -> None:
         """See `Kube.delete`."""
         options: dict[str, Any] = {"propagationPolicy": "Background"}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+        if conditions := {key: text for key, text in (("uid", uid), ("resourceVersion", version)) if text}:
+            options["preconditions"] = conditions
         if force:
             options["gracePeriodSeconds"] = 0
         what = self._what("delete", kind, name)

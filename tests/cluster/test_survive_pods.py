@@ -85,7 +85,7 @@ def test_eight_deletions_of_one_worker_in_a_row(team: Team, disruptor: Disruptor
         for time in range(1, 9):
             disruptor.strike(run, f"pod of worker 1 deleted, time {time} of 8", deletion(run, 1), victims=[1])
         status = run.succeeds()
-    assert status["restarts"] == 8, status
+    run.was_interrupted(status, 8)
     assert status["weights_digest"] == reference.succeeds()["weights_digest"]
 
 

@@ -176,17 +176,23 @@ class TrainingRun:
         self.team.perdure("wait", self.name, seconds=seconds)
         return self.status()
 
-    def ends_like(self, digest: str, restarts: int | None = None) -> None:
+    def ends_like(self, digest: str, restarts: int | None = None, seconds: float = 400) -> None:
         """Waits for success, with these very weights, and not a failure counted.
 
         Args:
             digest: Of the weights of a run that nobody disturbed.
             restarts: How often it was interrupted, where that is certain.
+            seconds: How long that may take.
         """
-        status = self.succeeds()
+        status = self.succeeds(seconds)
         assert status["weights_digest"] == digest, status
         assert status["epoch"] == EPOCHS, status
-        assert restarts is None or status["restarts"] == restarts, status
+        if restarts is not None:
+            self.was_interrupted(status, restarts)
+
+    def was_interrupted(self, status: dict[str, Any], times: int) -> None:
+        """Its status tells of so many restarts; where not, the message has the leader's words for each."""
+        assert status["restarts"] == times, "\n".join([f"{status['restarts']} restarts", *self._ends()])
 
     def has_lost_no_step(self) -> None:
         """The step after the last interruption is the one that follows the checkpoint taken at it."""
@@ -203,8 +209,10 @@ class TrainingRun:
 
     def kinds_of_interruptions(self) -> set[str]:
         """How the leader that is there now has judged the attempts that ended while it led."""
-        texts = (line.text for line in self.leader.lines())
-        return {text.partition("(")[2].partition(")")[0] for text in texts if " ended (" in text}
+        return {text.partition("(")[2].partition(")")[0] for text in self._ends()}
+
+    def _ends(self) -> list[str]:
+        return [line.text for line in self.leader.lines() if " ended (" in line.text]
 
 
 def placed_apart(team: Team, nodes: Nodes, name: str, where: Mapping[int, str], *options: str) -> TrainingRun:

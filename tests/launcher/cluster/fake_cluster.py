@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import json
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -150,16 +152,26 @@ class FakeCluster:
             if whole
             else [{key: each[key] for key in ("apiVersion", "kind", "metadata")} for each in found]
         )
-        return copy.deepcopy(kept)
+        return [_versioned(copy.deepcopy(each)) for each in kept]
 
     @_one_at_a_time
-    def delete(self, kind: Kind, name: str, *, uid: str | None = None, force: bool = False) -> None:
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
+        force: bool = False,
+    ) -> None:
         self._write("delete", kind.name, name)
         found = self.objects.get((kind.name, name))
         if found is None:
             raise NotFoundError(f"delete {kind.name}/{name}", "not found")
         if uid is not None and found["metadata"]["uid"] != uid:
             raise ConflictError(f"delete {kind.name}/{name}", "uid mismatch")
+        if version and _versioned(copy.deepcopy(found))["metadata"]["resourceVersion"] != version:
+            raise ConflictError(f"delete {kind.name}/{name}", "resource version mismatch")
         self._remove(found, force=force)
         self._after()
 
@@ -316,6 +328,13 @@ class FakeCluster:
         ]  # fmt: skip
         for each in owned:
             self._remove(each, force=False)
+
+
+def _versioned(found: Object) -> Object:
+    """With a `resourceVersion` that is another whenever anything of the object is."""
+    version = str(zlib.crc32(json.dumps(found, sort_keys=True).encode()))
+    found["metadata"] = {**found["metadata"], "resourceVersion": version}
+    return found
 
 
 def _merge(into: Object, new: Mapping[str, Any]) -> Object:

@@ -71,8 +71,9 @@ def _answer(cluster: FakeCluster, request: Request, kind: Kind, name: str, below
         return Answer(body=cluster.apply(manifest, query["fieldManager"], dry_run=dry_run, force=force))
     if request.method == "DELETE":
         options = json.loads(request.body)
-        uid = options.get("preconditions", {}).get("uid")
-        cluster.delete(kind, name, uid=uid, force=options.get("gracePeriodSeconds") == 0)
+        conditions = options.get("preconditions", {})
+        uid, version = conditions.get("uid"), conditions.get("resourceVersion")
+        cluster.delete(kind, name, uid=uid, version=version, force=options.get("gracePeriodSeconds") == 0)
         return Answer()
     if below[:1] == ["log"]:
         tail = int(query["tailLines"]) if "tailLines" in query else None

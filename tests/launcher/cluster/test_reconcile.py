@@ -36,7 +36,8 @@ def uid(cluster: FakeCluster, worker: int) -> str:
 
 
 def deletion(cluster: FakeCluster, worker: int, reason: Reason = Reason.BACK_OFF) -> DeleteJob:
-    return DeleteJob(worker, JOBS[worker], uid(cluster, worker), reason)
+    job = Observer(cluster, RUN).observe().jobs[worker]
+    return DeleteJob(worker, JOBS[worker], uid(cluster, worker), job.version, reason)
 
 
 def test_a_run_that_trains_is_left_alone() -> None:

@@ -8,6 +8,7 @@ from launcher import naming
 from launcher.kube import CONFIG_MAP, JOB, POD, SERVICE, ForbiddenError, UnreachableError
 from launcher.observing import NoSuchRunError, find_run
 from launcher.reasons import Reason, State
+from launcher.reconcile import DeleteJob
 from launcher.run_deletion import DirectoryNotDeletedError, delete, delete_directory
 from launcher.run_status import RunStatus
 from launcher.submission import is_complete, objects_of, submit
@@ -156,6 +157,22 @@ def test_wait_ends_with_75_when_its_time_is_over() -> None:
     world = World(submitted(), nothing, nothing)
     assert world.followed().wait(timeout=4.0) == 75
     assert world.slept == [2.0, 2.0]
+
+
+def test_a_job_that_made_a_pod_since_it_was_looked_at_is_left_alone() -> None:
+    cluster = submitted()
+    cluster.remove_pod(pod_of(cluster, 1))
+    cluster.now += 60
+    followed = World(cluster).followed()
+    observed = followed.observer.observe()
+    back = cluster.add_pod(RUN, 1)
+    assert [type(action) for action in followed.heal(observed)] == [DeleteJob]
+    assert JOBS[1] in cluster.names(JOB)
+    assert "deletionTimestamp" not in cluster.objects["Pod", back]["metadata"]
+    # As it was seen, it is deleted.
+    cluster.remove_pod(back)
+    followed.heal(followed.observer.observe())
+    assert JOBS[1] not in cluster.names(JOB)
 
 
 def test_wait_heals_a_job_in_back_off_and_again_after_progress() -> None:

@@ -132,6 +132,13 @@ def test_delete_takes_what_is_owned_too_and_only_that_uid(server: ApiServer, kub
     }  # fmt: skip
 
 
+def test_delete_takes_only_what_has_not_changed_meanwhile(server: ApiServer, kube: KubeClient) -> None:
+    kube.delete(JOB, "mine-worker-0", uid="u7", version="811")
+    assert json.loads(server.requests[0].body) == {
+        "propagationPolicy": "Background", "preconditions": {"uid": "u7", "resourceVersion": "811"},
+    }  # fmt: skip
+
+
 def test_a_log_comes_in_whole_lines_however_it_is_cut(server: ApiServer, kube: KubeClient) -> None:
     text = "first\nsécond\n\nlast without end".encode()
     server.answer = lambda _: Answer(pieces=(text[:3], text[3:8], text[8:]))
