@@ -54,8 +54,8 @@ class DeleteJob:
         worker: Whose.
         name: Its name.
         uid: Delete only this one.
-        version: And only while it is as it was seen: a Job that has made a pod since is out of back-off, and a
-            worker that has just come back would be taken away again.
+        version: And only while it is as it was seen: a Job that has made a pod since is out of back-off,
+            and a worker that has just come back would be taken away again.
         reason: Why.
     """
 
