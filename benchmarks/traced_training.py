@@ -12,8 +12,8 @@ from trainer.control import Control
 # Module, name in it, name of the part. Parts may lie in each other.
 _PARTS = (
     ("trainer.training_run", "create_strategy", "strategy"),
-    ("trainer.training_run", "_build", "build"),
-    ("trainer.training_run", "_load", "data"),
+    ("trainer.training_run", "build_model", "build"),
+    ("trainer.training_run", "load_data", "data"),
     ("trainer.result", "environment", "environment"),
     ("trainer.loop", "_agreed_seed", "agreed seed"),
     ("trainer.loop", "_prepare", "variables"),
