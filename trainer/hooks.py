@@ -75,9 +75,7 @@ class Hooks:
 
     def inspect_parts(self, mode: str, batch: int, parts: dict[str, Any]) -> None:
         """As `inspect`, for a loop that has one batch by its parts: `x`, `y`, `sample_weight`, `outputs`."""
-        for callback in self._inspecting:
-            if callback.is_due(mode, batch, 1) is not None:
-                callback.inspect(mode, batch, parts)
+        _show(self._inspecting, mode, batch, 1, lambda _: parts)
 
     def has_batch_hooks(self, mode: str) -> bool:
         """Whether any callback, also one of another worker's, wants the metrics of every batch of `mode`."""
@@ -120,11 +118,21 @@ def show(
     outputs: Any = None,
 ) -> None:
     """As `Hooks.inspect`, to those of `inspecting`."""
+
+    def parts_of(step: int) -> dict[str, Any]:
+        parts = _parts(steps[step - first], structure)
+        return parts if outputs is None else {**parts, "outputs": outputs}
+
+    _show(looking, mode, first, len(steps), parts_of)
+
+
+def _show(
+    looking: Sequence[Any], mode: str, first: int, count: int, parts_of: Callable[[int], dict[str, Any]]
+) -> None:
     for callback in looking:
-        due = callback.is_due(mode, first, len(steps))
+        due = callback.is_due(mode, first, count)
         if due is not None:
-            parts = _parts(steps[due - first], structure)
-            callback.inspect(mode, due, parts if outputs is None else {**parts, "outputs": outputs})
+            callback.inspect(mode, due, parts_of(due))
 
 
 def _parts(step: Step, structure: Structure) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 import json
 import logging
-import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,42 +14,88 @@ import tensorflow as tf
 
 from trainer import loop, result, user_code
 from trainer.callback_watch import CallbackWatch
-from trainer.callbacks import (
-    BatchSizeOnPlateau,
-    BatchSizeSchedule,
-    BestModels,
-    EarlyStopping,
-    Stopping,
-    Watchdog,
-    callbacks_by_kind,
-)
+from trainer.callbacks import callbacks_by_kind
 from trainer.callbacks.open_streams import open_streams
 from trainer.callbacks.predictions import Predict
 from trainer.checkpoint.conditions import record
 from trainer.context import Context, cache_directory
 from trainer.contract import dry_run
-from trainer.contract.exit_codes import ExitCode
+from trainer.contract.callback_order import CallbackKind
 from trainer.contract.messages import Assignment, Committed, Imported, Ready
-from trainer.contract.progress import Best
 from trainer.contract.run_directory import CheckpointId, RunDirectory
 from trainer.contract.stopping import epochs_spared
-from trainer.contract.telemetry import CommitFailed, SaveBlocked, StepsAlarmed, StreamLost
-from trainer.contract.training import CallbacksSpec, Experiment, ExperimentSpec, TrainingSpec
+from trainer.contract.telemetry import CommitFailed, SaveBlocked, StreamLost
+from trainer.contract.training import Experiment, ExperimentSpec, TrainingSpec
 from trainer.control import Control
 from trainer.data import sample_rows
-from trainer.distribution import Topology, broadcast_arrays, create_strategy, gather_objects, weights_digest
+from trainer.distribution import Topology, create_strategy, gather_objects, weights_digest
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
-from trainer.failure import SetupError
+from trainer.experiment_code import build_model, custom_callbacks, load_data, shown, start_from
 from trainer.library_imports import LibraryImports
 from trainer.loop_state import LoopState
 from trainer.meter import StepMeter
 from trainer.policies.spending import Holding, gpu_seconds_saved
+from trainer.run_callbacks import alarms, batch_size, best_models, best_so_far, stopper
 from trainer.run_saves import Listener, Run, RunSaves
 from trainer.storage import AlreadyExistsError, open_store
 
 Strategy = Any
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What is trained on this worker, on what, and for whom.
+
+    Attributes:
+        assignment: Which worker this is.
+        experiment: What it trains.
+        control: Takes what is told.
+        strategy: How the workers train together.
+        topology: The workers, and their replicas.
+        model: What the experiment's code made.
+        data: The same, to train with.
+        validation: The same, to validate with; may be None.
+        conditions: What decides the bits.
+    """
+
+    assignment: Assignment
+    experiment: Experiment
+    control: Control
+    strategy: Strategy
+    topology: Topology
+    model: Any
+    data: Any
+    validation: Any
+    conditions: Mapping[str, Any]
+
+    @classmethod
+    def make(cls, assignment: Assignment, experiment: Experiment, control: Control) -> "_Trained":
+        """Runs the experiment's code."""
+        spec, folder = experiment.spec.training, Path(assignment.folder)
+        strategy = create_strategy()
+        topology = Topology.of(strategy)
+        model = build_model(spec, folder, strategy)
+        data, validation = load_data(spec, folder, _context(experiment, topology))
+        conditions = record(strategy, deterministic=spec.deterministic)
+        return cls(assignment, experiment, control, strategy, topology, model, data, validation, conditions)
+
+    @property
+    def spec(self) -> ExperimentSpec:
+        return self.experiment.spec
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.assignment.folder)
+
+    @property
+    def run(self) -> RunDirectory:
+        return RunDirectory(self.assignment.run_directory)
+
+    @property
+    def gpus(self) -> int:
+        return len(tf.config.list_logical_devices("GPU"))
 
 
 def train(
@@ -71,139 +116,152 @@ def train(
         SetupError: The experiment's code is not what Perdure needs, or the run exists already.
         Exception: Whatever the experiment's code raises.
     """
-    spec, folder, run = experiment.spec, Path(assignment.folder), RunDirectory(assignment.run_directory)
     entered = time.monotonic()
-    imports = LibraryImports(folder)
+    imports = LibraryImports(Path(assignment.folder))
     control.say_at_first_completed(lambda: Imported(imports.found()))
-    _pin(spec.training, threads)
-    strategy = create_strategy()
-    topology = Topology.of(strategy)
-    model = _build(spec.training, folder, strategy)
-    data, validation = _load(spec.training, folder, _context(experiment, topology))
-    conditions = record(strategy, deterministic=spec.training.deterministic)
-    revision = None
-    if topology.is_chief:
-        recorded = result.environment(folder, conditions)
-        revision = recorded["git_revision"]
-        open_store(run.url).put(run.environment, result.to_json(recorded))
-    gpus = len(tf.config.list_logical_devices("GPU"))
-    devices = f"GPU x {gpus}" if gpus else "CPU"
-    control.send(
-        Ready(topology.worker, topology.replicas, model.count_params(), devices, gpus, revision or "")
-    )
-
-    load = partial(user_code.load, folder=folder)
-    custom = _custom_callbacks(spec.callbacks, folder)
-    _refuse_double_swap(spec.callbacks, custom)
-    since = assignment.held_since
-    held = Holding(
-        max(gpus, assignment.gpus) * topology.workers,
-        entered - assignment.earlier_seconds if since is None else since,
-    )
-    budgets = {
-        "spent_before": assignment.earlier_seconds + time.monotonic() - entered,
-        "held_before": held.seconds(time.monotonic()),
-        "gpus": held.gpus,
-        "decides_budgets": topology.is_chief,
-    }
-    callbacks: list[Any] = []
-    by_kind = callbacks_by_kind(
-        spec.callbacks,
-        run,
-        custom,
-        validation is not None,
-        load=load,
-        budgets=budgets,
-        predict=_predict(spec, model, validation, control, callbacks),
-        is_chief=topology.is_chief,
-        streams=open_streams(
-            spec.callbacks.stream,
-            run,
-            load,
-            lambda lost: control.send(StreamLost(topology.worker, lost)),
-            dry=assignment.dry,
-        ),
-        rows=partial(_sampled, validation),
-        experiment=_described(experiment),
-        best_failed=control.send,
-    )
-    callbacks += [callback for _, callback in by_kind]
+    _pin(experiment.spec.training, threads)
+    trained = _Trained.make(assignment, experiment, control)
+    _say_ready(trained)
+    held = _holding(trained, entered)
+    by_kind = _callbacks(trained, held, entered)
+    callbacks = [callback for _, callback in by_kind]
     watch = CallbackWatch(by_kind) if assignment.dry else None
     stop = StopRecord()
-    rows = None if spec.training.steps_per_epoch else _row_count(data)
-    reporter = EpochReporter(
-        control.send,
-        lambda: _batch_size(callbacks, spec.training),
-        rows,
-        lambda: _first_best(callbacks),
-        partial(_alarms, callbacks),
-    )
-    kept = Run(
-        name=assignment.run,
-        digest=assignment.digest,
-        attempt=assignment.attempt,
-        directory=run,
-        store=open_store(run.url),
-        conditions=conditions,
-        deterministic=spec.training.deterministic,
-    )
-
-    def begin() -> None:
-        if spec.training.initial_weights:
-            _start_from(model, spec.training.initial_weights, folder, strategy)
-
-    def saves(model: Any, every_callback: Sequence[Any]) -> RunSaves:
-        told = _Told(control, assignment)
-        return RunSaves(model, every_callback, kept, spec.checkpoint, told, begin)
-
+    reporter = _reporter(trained, callbacks)
     began = time.monotonic()
     history = loop.fit(
-        model,
-        **_data_arguments(data, validation),
-        **_fit_arguments(spec.training),
-        callbacks=[*observed(callbacks, stop, _stopper), reporter],
+        trained.model,
+        **_data_arguments(trained.data, trained.validation),
+        **_fit_arguments(trained.spec.training),
+        callbacks=[*observed(callbacks, stop, stopper), reporter],
         gate=control,
-        saves=saves,
-        meter=StepMeter(control.send, topology.worker),
+        saves=partial(_saves, trained),
+        meter=StepMeter(control.send, trained.topology.worker),
     )
-    outcome = {
-        "digest": weights_digest(model),
-        "stopped_by": stop.stopped_by,
-        "stop_reason": stop.reason,
-    }
-    outcomes = gather_objects(strategy, outcome)
+    digest = weights_digest(trained.model)
+    outcome = {"digest": digest, "stopped_by": stop.stopped_by, "stop_reason": stop.reason}
+    outcomes = gather_objects(trained.strategy, outcome)
     _require_equal([each["digest"] for each in outcomes])
     if watch is not None:
-        _keep_seen(watch, strategy, run)
-    if not topology.is_chief:
+        _keep_seen(watch, trained)
+    if not trained.topology.is_chief:
         return None
     stopped_by, reason = ("deadline", "") if control.cut_short else _what_ended(outcomes)
-    epochs = len(history.epoch)
+    epochs, asked = len(history.epoch), trained.spec.training.epochs
+    spared = epochs_spared(stopped_by, reason, epochs, asked)
     content = result.finished(
         experiment_digest=assignment.digest,
         stopped_by=stopped_by,
         stop_reason=reason,
         epochs=epochs,
-        epochs_asked=spec.training.epochs,
-        best=_best(callbacks),
-        weights_digest=outcome["digest"] or "",
+        epochs_asked=asked,
+        best=best_models(callbacks),
+        weights_digest=digest or "",
         history=history.history,
         examples_per_second=reporter.examples / max(reporter.training_seconds, 1e-9),
         seconds=time.monotonic() - began,
         gpu_seconds_used=held.gpu_seconds(time.monotonic()),
-        gpu_seconds_saved=gpu_seconds_saved(
-            held.gpus,
-            reporter.epoch_seconds,
-            epochs_spared(stopped_by, reason, epochs, spec.training.epochs),
-        ),
+        gpu_seconds_saved=gpu_seconds_saved(held.gpus, reporter.epoch_seconds, spared),
     )
-    return _commit_result(run, content)
+    return _commit_result(trained.run, content)
+
+
+def _say_ready(trained: _Trained) -> None:
+    """Tells that training can begin; the chief also stores in what environment."""
+    revision = None
+    if trained.topology.is_chief:
+        environment = result.environment(trained.folder, trained.conditions)
+        revision = environment["git_revision"]
+        open_store(trained.run.url).put(trained.run.environment, result.to_json(environment))
+    gpus, topology = trained.gpus, trained.topology
+    devices = f"GPU x {gpus}" if gpus else "CPU"
+    parameters = trained.model.count_params()
+    trained.control.send(Ready(topology.worker, topology.replicas, parameters, devices, gpus, revision or ""))
+
+
+def _holding(trained: _Trained, entered: float) -> Holding:
+    """Since when the run holds its GPUs: where nobody tells, as if its attempts had followed one another."""
+    assignment = trained.assignment
+    since = assignment.held_since
+    return Holding(
+        max(trained.gpus, assignment.gpus) * trained.topology.workers,
+        entered - assignment.earlier_seconds if since is None else since,
+    )
+
+
+def _callbacks(trained: _Trained, held: Holding, entered: float) -> list[tuple[CallbackKind, Any]]:
+    """All callbacks of the run in their order, each with its kind."""
+    spec, worker = trained.spec.callbacks, trained.topology.worker
+    load = partial(user_code.load, folder=trained.folder)
+    custom = custom_callbacks(spec, trained.folder)
+    now = time.monotonic()
+    # One of them predicts through the loop, which asks the others for the batch's size.
+    every: list[Any] = []
+    by_kind = callbacks_by_kind(
+        spec,
+        trained.run,
+        custom,
+        trained.validation is not None,
+        load=load,
+        budgets={
+            "spent_before": trained.assignment.earlier_seconds + now - entered,
+            "held_before": held.seconds(now),
+            "gpus": held.gpus,
+            "decides_budgets": trained.topology.is_chief,
+        },
+        predict=_predict(trained, every),
+        is_chief=trained.topology.is_chief,
+        streams=open_streams(
+            spec.stream,
+            trained.run,
+            load,
+            lambda lost: trained.control.send(StreamLost(worker, lost)),
+            dry=trained.assignment.dry,
+        ),
+        rows=partial(_sampled, trained.validation),
+        experiment=_described(trained.experiment),
+        best_failed=trained.control.send,
+    )
+    every += [callback for _, callback in by_kind]
+    return by_kind
+
+
+def _reporter(trained: _Trained, callbacks: Sequence[Any]) -> EpochReporter:
+    spec = trained.spec.training
+    return EpochReporter(
+        trained.control.send,
+        partial(batch_size, callbacks, spec.global_batch_size),
+        None if spec.steps_per_epoch else _row_count(trained.data),
+        partial(best_so_far, callbacks),
+        partial(alarms, callbacks),
+    )
+
+
+def _saves(trained: _Trained, model: Any, callbacks: Sequence[Any]) -> RunSaves:
+    """What `fit` keeps checkpoints with."""
+    assignment, spec = trained.assignment, trained.spec.training
+    run = Run(
+        name=assignment.run,
+        digest=assignment.digest,
+        attempt=assignment.attempt,
+        directory=trained.run,
+        store=open_store(trained.run.url),
+        conditions=trained.conditions,
+        deterministic=spec.deterministic,
+    )
+
+    def begin() -> None:
+        if spec.initial_weights:
+            start_from(model, spec.initial_weights, trained.folder, trained.strategy)
+
+    told = _Told(trained.control, assignment)
+    return RunSaves(model, callbacks, run, trained.spec.checkpoint, told, begin)
 
 
 def _what_ended(outcomes: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """What ended training on the first worker that knows, and why."""
-    stopper = next((each for each in outcomes if each["stopped_by"]), None)
-    return ("epochs", "") if stopper is None else (stopper["stopped_by"], stopper["stop_reason"])
+    first = next((each for each in outcomes if each["stopped_by"]), None)
+    return ("epochs", "") if first is None else (first["stopped_by"], first["stop_reason"])
 
 
 def _commit_result(run: RunDirectory, content: dict[str, Any]) -> dict[str, Any]:
@@ -218,11 +276,11 @@ def _commit_result(run: RunDirectory, content: dict[str, Any]) -> dict[str, Any]
     return content
 
 
-def _keep_seen(watch: CallbackWatch, strategy: Strategy, run: RunDirectory) -> None:
+def _keep_seen(watch: CallbackWatch, trained: _Trained) -> None:
     """Leaves what every worker of a dry run has seen of the callbacks; a collective."""
-    seen = gather_objects(strategy, watch.trace().as_data())
-    if Topology.of(strategy).is_chief:
-        open_store(run.url).put(run.dry_run, dry_run.to_json(seen))
+    seen = gather_objects(trained.strategy, watch.trace().as_data())
+    if trained.topology.is_chief:
+        open_store(trained.run.url).put(trained.run.dry_run, dry_run.to_json(seen))
 
 
 class _Told(Listener):
@@ -259,19 +317,6 @@ def _pin(spec: TrainingSpec, threads: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _build(spec: TrainingSpec, folder: Path, strategy: Strategy) -> Any:
-    build = user_code.load(spec.model, folder)
-    with strategy.scope():
-        model = build(dict(spec.parameters))
-    if not isinstance(model, keras.Model):
-        raise _wrong(spec.model, f"must return a compiled keras.Model, but returned {_shown(model)}")
-    if not model.compiled:
-        raise _wrong(spec.model, "returned a model that is not compiled; call model.compile(...) in it")
-    if spec.steps_per_execution > 1:
-        model.steps_per_execution = spec.steps_per_execution
-    return model
-
-
 def _context(experiment: Experiment, topology: Topology) -> Context:
     return Context(
         seed=experiment.spec.training.seed,
@@ -281,73 +326,6 @@ def _context(experiment: Experiment, topology: Topology) -> Context:
         is_chief=topology.is_chief,
         cache_directory=cache_directory(experiment.name),
     )
-
-
-def _load(spec: TrainingSpec, folder: Path, context: Context) -> tuple[Any, Any]:
-    load: Callable[..., Any] = user_code.load(spec.data, folder)
-    pair = load(dict(spec.parameters), context)
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise _wrong(spec.data, f"must return the pair (train, validation), but returned {_shown(pair)}")
-    data, validation = pair
-    if data is None:
-        raise _wrong(spec.data, "returned None in place of training data")
-    for name, part in (("training", data), ("validation", validation)):
-        if isinstance(part, tuple | list) and len(part) not in (2, 3):
-            raise _wrong(
-                spec.data,
-                f"returned {len(part)} parts as {name} data; expected (x, y) or (x, y, sample_weight)",
-            )
-    return data, validation
-
-
-def _start_from(model: Any, path: str, folder: Path, strategy: Strategy) -> None:
-    """Gives all workers the weights that the chief reads, as data and never as code."""
-    if Topology.of(strategy).is_chief:
-        _read_weights(model, folder / path)
-    model.set_weights(broadcast_arrays(strategy, model.get_weights()))
-
-
-def _read_weights(model: Any, path: Path) -> None:
-    if path.name.endswith(".keras"):
-        # `load_weights` reads the weights inside the archive and ignores the code that could be beside them.
-        with tempfile.TemporaryDirectory() as scratch:
-            inner = Path(scratch) / "model.weights.h5"
-            inner.write_bytes(_member(path, "model.weights.h5"))
-            model.load_weights(inner)
-    else:
-        model.load_weights(path)
-
-
-def _member(archive: Path, name: str) -> bytes:
-    with zipfile.ZipFile(archive) as opened:
-        return opened.read(name)
-
-
-def _custom_callbacks(spec: CallbacksSpec, folder: Path) -> list[Any]:
-    callbacks: list[Any] = []
-    for reference in spec.custom:
-        made = user_code.load(reference, folder)()
-        for callback in made if isinstance(made, list | tuple) else [made]:
-            if not isinstance(callback, keras.callbacks.Callback):
-                raise _wrong(
-                    reference,
-                    f"must return a Keras callback or a list of them, but returned {_shown(callback)}",
-                )
-            callbacks.append(callback)
-    return callbacks
-
-
-def _refuse_double_swap(spec: CallbacksSpec, custom: Sequence[Any]) -> None:
-    """Refuses what would store the weights where averages were asked for, in silence."""
-    swapping = [c for c in custom if isinstance(c, keras.callbacks.SwapEMAWeights) and c.swap_on_epoch]
-    asking = [f"callbacks.best_models.{i}.ema" for i, best in enumerate(spec.best_models) if best.ema]
-    if swapping and asking:
-        raise SetupError(
-            f"{asking[0]} asks for the averages, which SwapEMAWeights(swap_on_epoch=True) of "
-            "callbacks.custom has put into the model when it is stored, and the weights in their place; "
-            "leave one of the two out",
-            ExitCode.USAGE,
-        )
 
 
 def _data_arguments(data: Any, validation: Any) -> dict[str, Any]:
@@ -370,22 +348,14 @@ def _fit_arguments(spec: TrainingSpec) -> dict[str, Any]:
     }
 
 
-def _batch_size(callbacks: Sequence[Any], spec: TrainingSpec) -> int:
-    """Rows of the global batch now."""
-    changing = (each for each in callbacks if isinstance(each, BatchSizeSchedule | BatchSizeOnPlateau))
-    return next((each.batch_size for each in changing if each.batch_size), spec.global_batch_size)
-
-
-def _predict(
-    spec: ExperimentSpec, model: Any, validation: Any, control: Control, callbacks: Sequence[Any]
-) -> Predict | None:
+def _predict(trained: _Trained, callbacks: Sequence[Any]) -> Predict | None:
     """What predicts the validation data, if there are any and they are to be predicted."""
-    if spec.callbacks.predictions is None or validation is None:
+    if trained.spec.callbacks.predictions is None or trained.validation is None:
         return None
-    training = spec.training
+    training = trained.spec.training
     size, steps = training.global_batch_size, training.validation_steps
-    batches = loop.predictor(model, validation, size, steps, callbacks)
-    return partial(_told_of, batches, control.part_done)
+    batches = loop.predictor(trained.model, trained.validation, size, steps, callbacks)
+    return partial(_told_of, batches, trained.control.part_done)
 
 
 def _told_of(predict: Predict, done: Callable[[], None]) -> Iterator[tuple[Any, Any]]:
@@ -403,7 +373,7 @@ def _sampled(validation: Any, rows: int) -> tuple[Any, Any] | None:
         _log.warning("no rows of the validation data to show: %s: %s", type(error).__name__, error)
         return None
     if sampled is None:
-        _log.warning("no rows of the validation data to show: %s", _shown(validation))
+        _log.warning("no rows of the validation data to show: %s", shown(validation))
     return sampled
 
 
@@ -422,54 +392,7 @@ def _row_count(data: Any) -> int | None:
     return len(leaves[0]) if leaves and hasattr(leaves[0], "__len__") else None
 
 
-def _stopper(callback: Any) -> str | None:
-    """What stands in the result for a callback that stops training; None for those of ours that never do."""
-    if isinstance(callback, Stopping):
-        return "stopping"
-    if isinstance(callback, Watchdog):
-        return "watchdog"
-    own = isinstance(callback, EarlyStopping | keras.callbacks.EarlyStopping)
-    if own:
-        return "early_stopping"
-    kind = type(callback)
-    return None if kind.__module__.startswith("trainer.") else kind.__name__
-
-
-def _best(callbacks: list[Any]) -> list[Mapping[str, Any]]:
-    return [
-        {
-            "monitor": callback.monitor,
-            "epoch": version.epoch + 1,
-            "value": version.value,
-            "path": callback.url_of(version),
-        }
-        for callback in callbacks
-        if isinstance(callback, BestModels)
-        for version in callback.kept
-    ]
-
-
-def _first_best(callbacks: list[Any]) -> list[Best]:
-    """The best version of each monitor."""
-    kept = [callback for callback in callbacks if isinstance(callback, BestModels) and callback.kept]
-    return [Best(each.monitor, each.kept[0].value, each.kept[0].epoch + 1) for each in kept]
-
-
-def _alarms(callbacks: Sequence[Any], epoch: int) -> list[StepsAlarmed]:
-    """What the watchdog has found in the steps of an epoch."""
-    return [alarm for each in callbacks if isinstance(each, Watchdog) for alarm in each.alarms(epoch)]
-
-
 def _require_equal(digests: list[str]) -> None:
     if len(set(digests)) > 1:
         listed = ", ".join(f"worker {worker} {digest[:12]}" for worker, digest in enumerate(digests))
         raise RuntimeError(f"the workers ended with different weights: {listed}")
-
-
-def _wrong(reference: str, what: str) -> SetupError:
-    place, _, name = reference.rpartition(":")
-    return SetupError(f"{name} in {place} {what}", ExitCode.USAGE)
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else type(value).__name__

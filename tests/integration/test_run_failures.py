@@ -37,6 +37,7 @@ def test_an_exception_in_the_model_is_shown_once_with_its_worker(tmp_path: Path)
     assert "Failed: worker 1 at helpers.py:2: ValueError: no such \\x1b[2Jlayer: 17" in ended.output
     assert "\x1b" not in ended.output
     assert "training_run.py" not in ended.output
+    assert "experiment_code.py" not in ended.output
 
 
 def test_an_exception_in_a_step_of_training_is_the_users(tmp_path: Path) -> None:

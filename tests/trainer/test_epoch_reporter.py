@@ -22,7 +22,7 @@ from trainer.contract.messages import BestSoFar, EpochFinished
 from trainer.contract.progress import Best
 from trainer.contract.telemetry import StepsAlarmed
 from trainer.epoch_reporter import EpochReporter, StopRecord, observed
-from trainer.training_run import _stopper
+from trainer.run_callbacks import stopper
 
 X = np.ones((8, 1), "float32")
 # No JSON has a number for it.
@@ -111,7 +111,7 @@ def ended(callbacks, x=X):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.1), "mse")
     record = StopRecord()
-    fit(model, x, x, batch_size=2, epochs=3, verbose=0, callbacks=observed(callbacks, record, _stopper))
+    fit(model, x, x, batch_size=2, epochs=3, verbose=0, callbacks=observed(callbacks, record, stopper))
     return record.stopped_by, record.reason
 
 

@@ -5,7 +5,7 @@ import json
 import keras
 import pytest
 
-from trainer import training_run
+from trainer import experiment_code, training_run
 from trainer.contract.exit_codes import ExitCode
 from trainer.contract.training import CallbacksSpec, Experiment
 from trainer.failure import SetupError
@@ -16,7 +16,7 @@ AVERAGES = CallbacksSpec.model_validate({"best_models": [{}, {"monitor": "loss",
 def test_averages_that_are_swapped_twice_are_refused() -> None:
     swapping = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     with pytest.raises(SetupError, match=r"callbacks\.best_models\.1\.ema asks for the averages") as refused:
-        training_run._refuse_double_swap(AVERAGES, [swapping])
+        experiment_code._refuse_double_swap(AVERAGES, [swapping])
     assert refused.value.exit_code == ExitCode.USAGE
 
 
@@ -24,7 +24,7 @@ def test_averages_that_are_swapped_twice_are_refused() -> None:
     ("spec", "swap_on_epoch"), [(AVERAGES, False), (CallbacksSpec(), True)], ids=["validated", "not stored"]
 )
 def test_averages_that_are_swapped_once_are_fine(spec: CallbacksSpec, swap_on_epoch: bool) -> None:
-    training_run._refuse_double_swap(spec, [keras.callbacks.SwapEMAWeights(swap_on_epoch=swap_on_epoch)])
+    experiment_code._refuse_double_swap(spec, [keras.callbacks.SwapEMAWeights(swap_on_epoch=swap_on_epoch)])
 
 
 def test_the_text_of_an_experiment_has_nothing_of_the_pods_environment() -> None:
