@@ -28,3 +28,7 @@ def pin_environment(environment: MutableMapping[str, str], threads: int) -> None
     environment["TF_NUM_INTEROP_THREADS"] = str(max(2, threads))
     environment["KERAS_BACKEND"] = "tensorflow"
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # As scikit-learn sets them when it is imported: an experiment that does so then changes nothing, and a
+    # standby can import it ahead.
+    environment.setdefault("KMP_DUPLICATE_LIB_OK", "True")
+    environment.setdefault("KMP_INIT_AT_FORK", "FALSE")

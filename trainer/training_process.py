@@ -37,6 +37,7 @@ from trainer.control import Control
 from trainer.failure import describe, gone_back
 from trainer.inherited import first_message, inherited_channel
 from trainer.last_ticket import LastTicket
+from trainer.lean_imports import lean_imports
 from trainer.lifeline import (
     guard_group,
     leave_sigterm_to_supervisor,
@@ -94,7 +95,8 @@ def _prepare(message: Prepare) -> None:
     """Imports all that needs no experiment, so that a standby begins at once when it is needed."""
     pin_environment(os.environ, message.threads)
     _configure_logging()
-    importlib.import_module("trainer.training_run")
+    with lean_imports():
+        importlib.import_module("trainer.training_run")
     _spare_the_collector()
 
 
@@ -135,7 +137,8 @@ def _work(assignment: Assignment, control: Control) -> int:
     try:
         user_code.install(folder)
         # Here and no earlier: it imports TensorFlow, which reads the environment only then.
-        from trainer.training_run import train  # noqa: PLC0415
+        with lean_imports():
+            from trainer.training_run import train  # noqa: PLC0415
 
         result = train(assignment, experiment, control, threads)
     except StopRequested:
