@@ -14,12 +14,10 @@ from trainer.contract.link_messages import (
     decode_link,
 )
 from trainer.contract.messages import LineBuffer, encode
+from trainer.policies.silence import SilencePatience
 
 PING_SECONDS = 0.25
 """How often each side shows that it is alive."""
-
-SILENCE_SECONDS = 2.0
-"""How long a peer may be silent: with all that follows, a frozen one's attempt is over within 3 s."""
 
 CONNECT_SECONDS = 2.0
 """How long an attempt to connect, and the first answer, may take."""
@@ -36,6 +34,9 @@ class Connection(asyncio.Protocol):
     Args:
         hear: Takes a message; pings are kept here.
         lost: Is called once when the link has ended, whoever ended it.
+
+    Attributes:
+        patience: With the peer's silence; what it has learned may serve the next link to the same peer.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Connection(asyncio.Protocol):
         hear: Callable[["Connection", LinkMessage], None],
         lost: Callable[["Connection"], None],
     ) -> None:
+        self.patience = SilencePatience()
         self._hear = hear
         self._lost = lost
         self._lines = LineBuffer()
@@ -60,7 +62,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hears the messages that are whole; a peer that speaks another language is hung up on."""
-        self._heard_at = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        self.patience.heard(now - self._heard_at, now)
+        self._heard_at = now
         try:
             for line in self._lines.feed(data):
                 message = decode_link(line)
@@ -93,7 +97,9 @@ class Connection(asyncio.Protocol):
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        if loop.time() - self._heard_at > SILENCE_SECONDS:
+        silent = loop.time() - self._heard_at
+        if silent > self.patience.limit:
+            self.patience.heard(silent, loop.time())
             if self._transport is not None:
                 self._transport.abort()
             self.close()
@@ -131,6 +137,7 @@ class LeaderEnd:
         self._workers = workers
         self._members = members
         self._links: dict[int, Connection] = {}
+        self._patience: dict[int, SilencePatience] = {}
         self._admitted: dict[Connection, int] = {}
         self._server: asyncio.Server | None = None
 
@@ -177,6 +184,7 @@ class LeaderEnd:
             older.close()
         self._links[hello.worker] = connection
         self._admitted[connection] = hello.worker
+        connection.patience = self._patience.setdefault(hello.worker, connection.patience)
         connection.send(Welcome())
         self._members.joined(hello)
 
@@ -231,6 +239,7 @@ class FollowerEnd:
         self._port = int(port)
         self._leader = leader
         self._connection: Connection | None = None
+        self._patience = SilencePatience()
         self._welcome = False
 
     def send(self, message: LinkMessage) -> None:
@@ -252,6 +261,7 @@ class FollowerEnd:
                 lambda: Connection(self._hear, self._ended), self._host.strip("[]"), self._port
             )
         self._connection = connection
+        connection.patience = self._patience
         connection.send(self._leader.hello())
         try:
             await connection.ended.wait()
