@@ -14,6 +14,7 @@ from benchmarks import (
     command_line,
     exporter,
     fresh_processes,
+    imports,
     in_step,
     incident,
     machine,
@@ -134,6 +135,10 @@ def _standby(plan: Plan) -> Measured:
     return {"tables": [rows], "notes": [note]}
 
 
+def _imports(plan: Plan) -> Measured:
+    return imports.measure(plan.choose(11))
+
+
 def _metrics(plan: Plan) -> Measured:
     found = []
     for workload, label, pairs in (("tiny", "tiny steps", 200), ("25m", "25M parameters", 12)):
@@ -183,6 +188,7 @@ _BENCHMARKS: dict[str, tuple[str, Callable[[Plan], Measured]]] = {
     "in-step-25m": ("Monitors of training steps, 25M parameters", partial(_in_step, "25m", 12, 3)),
     "stall": ("The stall of training by one checkpoint", _stall),
     "recovery": ("Recovery from the kill of a training process", _recovery),
+    "imports": ("What a training process imports", _imports),
     "position": ("Finding a place in the data again", _position),
     "cadence": ("An epoch with checkpoints at the `auto` cadence", _cadence),
     "standby": ("The memory of the standby", _standby),

@@ -1,4 +1,4 @@
-"""Imports Keras and TensorFlow in two thirds of the time and less memory: every restart waits for it."""
+"""Imports Keras and TensorFlow with less computing and less memory: every new pod waits for it."""
 
 import gc
 import sys

@@ -1,0 +1,44 @@
+"""What a training process imports before it can train, beside the same imports without `lean_imports`."""
+
+import json
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+from benchmarks.comparison import Comparison, alternating
+
+_IMPORT = """
+import contextlib, importlib, json, resource, sys, time
+began = time.perf_counter(), time.process_time()
+from trainer.lean_imports import lean_imports
+with lean_imports() if sys.argv[1] == "lean" else contextlib.nullcontext():
+    importlib.import_module("trainer.training_run")
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps([time.perf_counter() - began[0], time.process_time() - began[1], peak]))
+"""
+
+
+def measure(pairs: int) -> dict[str, Any]:
+    """Compares pairs of two fresh processes each: seconds, seconds of computing, and memory."""
+
+    def run(side: str) -> list[float]:
+        command = [sys.executable, "-c", _IMPORT, side]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        figures: list[float] = json.loads(ended.stdout.splitlines()[-1])
+        return figures
+
+    for side in ("lean", "plain"):  # files that are read for the first time are on no side
+        run(side)
+    measured = list(alternating(pairs, lambda: run("lean"), lambda: run("plain")))
+    (ours, cpu, memory), (theirs, their_cpu, their_memory) = (
+        tuple(zip(*side, strict=True)) for side in zip(*measured, strict=True)
+    )
+    peaks = [f"{statistics.median(each) / 1e6:.0f} MB" for each in (memory, their_memory)]
+    return {
+        "comparisons": [
+            Comparison("imports of a training process", ours, "the same, plainly", theirs),
+            Comparison("computing for them", cpu, "the same, plainly", their_cpu),
+        ],
+        "notes": [f"Memory at its peak: {peaks[0]}, and {peaks[1]} plainly. scikit-learn is installed."],
+    }
