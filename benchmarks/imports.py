@@ -8,13 +8,14 @@ from typing import Any
 
 from benchmarks.comparison import Comparison, alternating
 
-_IMPORT = """
-import contextlib, importlib, json, resource, sys, time
+_IMPORT = r"""
+import contextlib, importlib, json, re, sys, time
 began = time.perf_counter(), time.process_time()
 from trainer.lean_imports import lean_imports
 with lean_imports() if sys.argv[1] == "lean" else contextlib.nullcontext():
     importlib.import_module("trainer.training_run")
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Not `ru_maxrss`, which a process inherits from the one that started it.
+peak = int(re.search(r"VmHWM:\s*(\d+) kB", open("/proc/self/status").read())[1]) * 1024
 print(json.dumps([time.perf_counter() - began[0], time.process_time() - began[1], peak]))
 """
 
