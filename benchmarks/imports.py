@@ -4,9 +4,12 @@ import json
 import statistics
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.comparison import Comparison, alternating
+
+_INSTALLED = f"scikit-learn is {'' if find_spec('sklearn') else 'not '}installed."
 
 _IMPORT = r"""
 import contextlib, importlib, json, re, sys, time
@@ -41,5 +44,5 @@ def measure(pairs: int) -> dict[str, Any]:
             Comparison("imports of a training process", ours, "the same, plainly", theirs),
             Comparison("computing for them", cpu, "the same, plainly", their_cpu),
         ],
-        "notes": [f"Memory at its peak: {peaks[0]}, and {peaks[1]} plainly. scikit-learn is installed."],
+        "notes": [f"Memory at its peak: {peaks[0]}, and {peaks[1]} plainly. {_INSTALLED}"],
     }

@@ -54,15 +54,15 @@ class DeleteJob:
         worker: Whose.
         name: Its name.
         uid: Delete only this one.
-        version: And only while it is as it was seen: a Job that has made a pod since is out of back-off,
-            and a worker that has just come back would be taken away again.
+        version: And of one in back-off, only while it is as it was seen: a Job that has made a pod since is
+            out of it, and a worker that has just come back would be taken away again. None for any.
         reason: Why.
     """
 
     worker: int
     name: str
     uid: str
-    version: str
+    version: str | None
     reason: Reason
 
 
@@ -126,7 +126,7 @@ def decide(desired: Desired, observed: Observed, now: float) -> Sequence[Action]
     if any(job.suspended for job in observed.jobs.values()):
         return tuple(forgotten)
     deleted = [
-        DeleteJob(job.worker, job.name, job.uid, job.version, reason)
+        DeleteJob(job.worker, job.name, job.uid, job.version if reason is Reason.BACK_OFF else None, reason)
         for job in observed.jobs.values()
         if (reason := _reason_to_recreate(job, observed, lost, now)) is not None
     ]
@@ -198,7 +198,7 @@ def _end_those_away(chief: Job, observed: Observed, now: float) -> Iterator[Dele
     if chief.ended is not None and now >= chief.ended + LAST_WORD_SECONDS:
         for job in observed.jobs.values():
             if not job.finished:
-                yield DeleteJob(job.worker, job.name, job.uid, job.version, Reason.RUN_ENDED)
+                yield DeleteJob(job.worker, job.name, job.uid, None, Reason.RUN_ENDED)
 
 
 def _keep_result(chief: Job, observed: Observed) -> Iterator[KeepResult]:

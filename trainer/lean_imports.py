@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
@@ -18,8 +19,9 @@ a second of computing and 60 MB in every process, and few experiments ever ask f
 def lean_imports() -> Iterator[None]:
     """While it is open, no garbage is looked for, and the code of the modules of `ON_DEMAND` is not run.
 
-    What an import makes stays, so that to look through it, again and again, finds nothing. The code is run
-    for whoever asks for the first thing in such a module, then or later.
+    What an import makes stays: to look through all of it takes a fifth of a second, whenever it is done, so
+    that no later collection does either. The code is run for whoever asks for the first thing in such a
+    module, then or later.
     """
     collecting = gc.isenabled()
     finder = _Finder()
@@ -30,6 +32,7 @@ def lean_imports() -> Iterator[None]:
     finally:
         sys.meta_path.remove(finder)
         if collecting:
+            gc.freeze()
             gc.enable()
 
 
@@ -62,25 +65,43 @@ class _Postponed(Loader):
         """Leaves it to the module."""
 
 
+_running = threading.RLock()
+
+
 class _OnDemand(ModuleType):
-    """A module whose code has not been run."""
+    """A module whose code has not been run yet."""
 
     def __getattr__(self, name: str) -> Any:
         # What is asked of every module there is, and nothing that one has.
         if name.startswith("__") and name != "__all__":
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+            raise _missing(self, name)
         self._run()
-        return getattr(self, name)
+        if name in self.__dict__:
+            return self.__dict__[name]
+        raise _missing(self, name)
 
     def __dir__(self) -> list[str]:
         self._run()
-        return dir(self)
+        return sorted(self.__dict__)
 
     def _run(self) -> None:
-        spec = self.__spec__
-        assert spec is not None
-        assert isinstance(spec.loader, _Postponed)
-        spec.loader = self.__loader__ = spec.loader.loader
-        # From here on it is a module like any other, for what it imports as well.
-        self.__class__ = ModuleType  # type: ignore[assignment]  # a module may change its class
-        spec.loader.exec_module(self)
+        with _running:
+            loader = self.__loader__
+            # Done by another thread, or being done by this one.
+            if not isinstance(loader, _Postponed):
+                return
+            self.__loader__ = loader.loader
+            try:
+                loader.loader.exec_module(self)
+            except BaseException:
+                # The next one who asks is told the same, and not that something is missing.
+                self.__loader__ = loader
+                raise
+            if self.__spec__ is not None:
+                self.__spec__.loader = loader.loader
+            # From here on it is a module like any other.
+            self.__class__ = ModuleType  # type: ignore[assignment]  # a module may change its class
+
+
+def _missing(module: ModuleType, name: str) -> AttributeError:
+    return AttributeError(f"module {module.__name__!r} has no attribute {name!r}")

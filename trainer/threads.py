@@ -1,4 +1,4 @@
-"""The thread counts of a worker: they are part of what decides the bits, so they are pinned and recorded."""
+"""What is pinned before TensorFlow is imported: thread counts, which decide the bits, and a few others."""
 
 from collections.abc import MutableMapping
 from typing import Literal

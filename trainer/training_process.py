@@ -97,16 +97,10 @@ def _prepare(message: Prepare) -> None:
     _configure_logging()
     with lean_imports():
         importlib.import_module("trainer.training_run")
-    _spare_the_collector()
 
 
 def _configure_logging() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-
-
-def _spare_the_collector() -> None:
-    """Lets what is imported live as long as the process: looking at all of it takes a fifth of a second."""
-    gc.freeze()
 
 
 def _import_ahead(message: ImportAhead, channel: socket.socket) -> None:
@@ -119,7 +113,8 @@ def _import_ahead(message: ImportAhead, channel: socket.socket) -> None:
 
     changed = import_ahead(message.modules, message.seed, is_spoken_to)
     channel.sendall(encode(ImportedAhead(os.getpid(), tuple(changed))))
-    _spare_the_collector()
+    # As after all other imports.
+    gc.freeze()
     if changed:
         _leave_at_once(ExitCode.CRASH)
 

@@ -67,7 +67,7 @@ def main() -> int:
     parser.add_argument("--model", choices=MODELS, default="digits")
     parser.add_argument("--epochs", type=int, help="instead of the experiment's own")
     parser.add_argument("--every", type=int, default=17, help="steps between two checkpoints")
-    parser.add_argument("--frozen", type=float, default=6.0, help="seconds of the longest SIGSTOP")
+    parser.add_argument("--frozen", type=float, default=8.0, help="seconds of the longest SIGSTOP")
     parser.add_argument("--storage", help="where the runs are kept; a temporary folder if not given")
     options = parser.parse_args()
     with Webhook() as webhook, tempfile.TemporaryDirectory(prefix="perdure-chaos-") as storage:

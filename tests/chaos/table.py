@@ -4,10 +4,11 @@ import signal
 
 from launcher.restart_log import Restart
 from tests.chaos.assault import Aim, Kill
+from trainer.policies.silence import LONGEST_SECONDS
 
 UNEXPLAINED = "UNEXPLAINED"
 
-NOTICED_SECONDS = 3.0
+NOTICED_SECONDS = {"training": 3.0, "supervisor": LONGEST_SECONDS + 1.0}
 """Whoever is frozen for so long is noticed; one that wakes before may not be."""
 
 HEADER = (
@@ -37,7 +38,7 @@ def why_untouched(kill: Kill) -> str:
         return "only supervisors act on SIGTERM"
     if kill.role == "standby":
         return "nobody needed it" if kill.frozen_seconds else "a new standby takes its place"
-    if kill.frozen_seconds and kill.frozen_seconds < NOTICED_SECONDS:
+    if kill.frozen_seconds and kill.frozen_seconds < NOTICED_SECONDS[kill.role]:
         return "it woke before that was noticed"
     if kill.over:
         return "training was over"

@@ -24,11 +24,12 @@ def kill(role: str, number: int, frozen: float = 0.0, **more) -> Kill:
         (kill("standby", TERM), "only supervisors act on SIGTERM"),
         (kill("training", TERM), "only supervisors act on SIGTERM"),
         (kill("training", STOP, 1.4), "it woke before that was noticed"),
-        (kill("supervisor", STOP, 2.5), "it woke before that was noticed"),
+        (kill("supervisor", STOP, 5.5), "it woke before that was noticed"),
         (kill("training", KILL, over=True), "training was over"),
         (kill("training", KILL), UNEXPLAINED),
         (kill("supervisor", TERM), UNEXPLAINED),
-        (kill("supervisor", STOP, 3.5), UNEXPLAINED),
+        (kill("supervisor", STOP, 6.5), UNEXPLAINED),
+        (kill("training", STOP, 3.5), UNEXPLAINED),
     ],
 )
 def test_the_reason_why_a_kill_interrupted_nothing(untouched: Kill, reason: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from tests.cluster.nodes import Nodes
 from tests.cluster.training_runs import Team, TrainingRun
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400, func_only=True)]
 
 PLACE = "perdure.dev/test-place"
 

@@ -1,11 +1,17 @@
 """Keras is imported without what it imports for scikit-learn, which whoever wants it still finds."""
 
+import importlib
 import json
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from trainer import lean_imports
 
 BEFORE = """
     import gc, json, sys
@@ -67,3 +73,49 @@ def test_scikit_learn_changes_nothing_that_a_standby_may_not_change() -> None:
     assert before == []
     assert isinstance(after, int)
     assert after > 100
+
+
+def postponed(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> ModuleType:
+    """A module that counts how often its code is run."""
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(lean_imports, "ON_DEMAND", {folder.name})
+    runs = folder / "runs"
+    count = f"with open({str(runs)!r}, 'a') as runs:\n    runs.write('x')\n"
+    (folder / f"{folder.name}.py").write_text(count + textwrap.dedent(code))
+    with lean_imports.lean_imports():
+        module = importlib.import_module(folder.name)
+    assert not runs.exists()
+    del sys.modules[folder.name]
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "postponed_sample"
+    made.mkdir()
+    return made
+
+
+def test_all_threads_that_ask_at_once_find_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = postponed(folder, monkeypatch, "import time; time.sleep(0.2); thing = 7")
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: module.thing, range(4))) == [7] * 4
+    assert (folder / "runs").read_text() == "x"
+    assert type(module) is ModuleType
+
+
+def test_code_that_fails_says_so_whenever_it_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = postponed(folder, monkeypatch, "raise ValueError('size changed')")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="size changed"):
+            module.thing  # noqa: B018
+
+
+def test_what_is_not_there_is_missed_as_in_any_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = postponed(folder, monkeypatch, "thing = 7")
+    assert not hasattr(module, "__wrapped__")
+    assert not (folder / "runs").exists()
+    with pytest.raises(AttributeError, match="no attribute 'other'"):
+        module.other  # noqa: B018
+    assert "thing" in dir(module)
+    assert (folder / "runs").read_text() == "x"

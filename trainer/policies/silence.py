@@ -3,7 +3,7 @@
 SHORTEST_SECONDS = 2.0
 """With all that follows, a frozen peer's attempt is over within 3 s where no other work delays it."""
 
-LONGEST_SECONDS = 10.0
+LONGEST_SECONDS = 5.0
 """However irregularly it is heard."""
 
 FACTOR = 6.0

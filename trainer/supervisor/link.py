@@ -20,7 +20,7 @@ PING_SECONDS = 0.25
 """How often each side shows that it is alive."""
 
 CONNECT_SECONDS = 2.0
-"""How long an attempt to connect, and the first answer, may take."""
+"""How long an attempt to connect may take; for the first answer a peer has as long as for any other word."""
 
 RETRY_SECONDS = 0.2
 """Pause between two attempts to connect."""
@@ -50,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._lines = LineBuffer()
         self._transport: asyncio.Transport | None = None
         self._heard_at = 0.0
+        self._look_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.ended = asyncio.Event()
 
@@ -63,7 +64,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hears the messages that are whole; a peer that speaks another language is hung up on."""
         now = asyncio.get_running_loop().time()
-        self.patience.heard(now - self._heard_at, now)
+        # What this end itself was late by is no pause of the peer's.
+        late = max(0.0, now - self._look_at)
+        self.patience.heard(max(0.0, now - self._heard_at - late), now)
         self._heard_at = now
         try:
             for line in self._lines.feed(data):
@@ -105,7 +108,8 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self.send(Ping())
-        self._timer = loop.call_later(PING_SECONDS, self._look)
+        self._look_at = loop.time() + PING_SECONDS
+        self._timer = loop.call_at(self._look_at, self._look)
 
 
 class Members(Protocol):
@@ -148,7 +152,11 @@ class LeaderEnd:
             OSError: If the address cannot be bound.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self._hear, self._ended), host, port)
+        self._server = await loop.create_server(self.accepted, host, port)
+
+    def accepted(self) -> Connection:
+        """The end of a link of which nothing is known yet."""
+        return Connection(self._hear, self._ended)
 
     def send(self, worker: int, message: LinkMessage) -> None:
         """Sends a message to a member; to one that is not linked it goes nowhere."""

@@ -331,7 +331,7 @@ class FakeCluster:
 
 
 def _versioned(found: Object) -> Object:
-    """With a `resourceVersion` that is another whenever anything of the object is."""
+    """With a `resourceVersion` that differs where anything of the object does; old states have old ones."""
     version = str(zlib.crc32(json.dumps(found, sort_keys=True).encode()))
     found["metadata"] = {**found["metadata"], "resourceVersion": version}
     return found

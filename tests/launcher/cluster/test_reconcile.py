@@ -37,7 +37,8 @@ def uid(cluster: FakeCluster, worker: int) -> str:
 
 def deletion(cluster: FakeCluster, worker: int, reason: Reason = Reason.BACK_OFF) -> DeleteJob:
     job = Observer(cluster, RUN).observe().jobs[worker]
-    return DeleteJob(worker, JOBS[worker], uid(cluster, worker), job.version, reason)
+    version = job.version if reason is Reason.BACK_OFF else None
+    return DeleteJob(worker, JOBS[worker], uid(cluster, worker), version, reason)
 
 
 def test_a_run_that_trains_is_left_alone() -> None:

@@ -1,13 +1,48 @@
-"""The leader's end of a link, and a peer that speaks when it likes, over real sockets."""
+"""The leader's end of a link, and a peer that speaks when it likes; time is the test's."""
 
 import asyncio
-from contextlib import closing
+import selectors
+from typing import Any
 
 import pytest
 
 from trainer.contract.link_messages import Hello, LinkMessage, Ping
 from trainer.contract.messages import encode
-from trainer.supervisor.link import LeaderEnd
+from trainer.supervisor.link import Connection, LeaderEnd
+
+
+class _Timeless(selectors.DefaultSelector):
+    """Waits for nothing, and lets the loop's time pass instead."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop in which a second takes no time."""
+
+    def __init__(self) -> None:
+        self.clock = _Timeless()
+        super().__init__(self.clock)
+
+    def time(self) -> float:
+        return self.clock.now
+
+
+class Wire(asyncio.Transport):
+    """Takes what is sent to the peer."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Nobody reads it."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def abort(self) -> None:
+        """Nor here."""
 
 
 class Members:
@@ -26,35 +61,71 @@ class Members:
         self.lost_workers.append(worker)
 
 
+class Group:
+    """A leader, and worker 1 that links itself to it."""
+
+    def __init__(self) -> None:
+        self.members = Members()
+        self.leader = LeaderEnd("run", "digest", 2, self.members)
+
+    def link(self) -> Connection:
+        connection = self.leader.accepted()
+        connection.connection_made(Wire())
+        connection.data_received(encode(Hello("run", 1, "digest", 0)))
+        return connection
+
+    async def is_lost(self, connection: Connection, *pauses: float) -> bool:
+        """Whether worker 1 is, which pauses so before each of its words."""
+        before = len(self.members.lost_workers)
+        for pause in pauses:
+            await asyncio.sleep(pause)
+            connection.data_received(encode(Ping()))
+        return len(self.members.lost_workers) > before
+
+
+def run(scene: Any) -> Any:
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(scene)
+
+
+REGULAR = (0.25,) * 8
+
+
 @pytest.mark.parametrize(
     ("pauses", "lost"),
-    [((0.25, 0.25, 3.0), True), ((0.25, 1.0, 3.0), False)],
-    ids=["heard regularly", "heard late before"],
-)  # fmt: skip
+    [
+        ((*REGULAR, 1.9), False),
+        ((*REGULAR, 2.6), True),
+        ((*REGULAR, 0.75, *REGULAR, 4.4), False),
+        ((*REGULAR, 0.75, *REGULAR, 4.9), True),
+        ((*REGULAR, 1.9, *REGULAR, 5.6), True),
+    ],
+)
 def test_who_was_heard_late_may_be_silent_for_longer(pauses: tuple[float, ...], lost: bool) -> None:
-    assert asyncio.run(_speak(pauses)) == ([1] if lost else [])
+    async def scene() -> bool:
+        group = Group()
+        return await group.is_lost(group.link(), *pauses)
+
+    assert run(scene()) is lost
 
 
 def test_who_was_lost_in_silence_and_comes_back_may_be_silent_for_longer() -> None:
-    assert asyncio.run(_speak((0.25, 3.0), (0.25, 3.0))) == [1]
+    async def scene() -> list[bool]:
+        group = Group()
+        return [await group.is_lost(group.link(), *REGULAR, 3.0) for _ in range(2)]
+
+    assert run(scene()) == [True, False]
 
 
-async def _speak(*links: tuple[float, ...]) -> list[int]:
-    """Who was lost while worker 1 linked itself, perhaps several times, and paused so between its words."""
-    members = Members()
-    leader = LeaderEnd("run", "digest", 2, members)
-    await leader.listen("127.0.0.1", 0)
-    assert leader._server is not None
-    port = leader._server.sockets[0].getsockname()[1]
-    lost: list[int] = []
-    for pauses in links:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        with closing(writer):
-            writer.write(encode(Hello("run", 1, "digest", 0)))
-            for pause in pauses:
-                await asyncio.sleep(pause)
-                writer.write(encode(Ping()))
-            # Before this end hangs up, which is a loss as well.
-            lost = list(members.lost_workers)
-    await leader.close()
-    return lost
+def test_that_this_end_stood_still_is_no_pause_of_the_peers() -> None:
+    async def scene() -> bool:
+        group, loop = Group(), asyncio.get_running_loop()
+        assert isinstance(loop, Loop)
+        connection = group.link()
+        assert not await group.is_lost(connection, *REGULAR)
+        # What was sent meanwhile is read at once afterwards.
+        loop.clock.now += 1.9
+        connection.data_received(encode(Ping()))
+        return await group.is_lost(connection, *REGULAR, 3.0)
+
+    assert run(scene()) is True
