@@ -51,6 +51,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._heard_at = 0.0
         self._look_at = 0.0
+        # Seconds since then in which this end itself stood still: they are no silence of the peer's.
+        self._stood_still = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.ended = asyncio.Event()
 
@@ -58,16 +60,14 @@ class Connection(asyncio.Protocol):
         """Starts to ping and to listen for silence."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._look_at = asyncio.get_running_loop().time()
         self._look()
 
     def data_received(self, data: bytes) -> None:
         """Hears the messages that are whole; a peer that speaks another language is hung up on."""
         now = asyncio.get_running_loop().time()
-        # What this end itself was late by is no pause of the peer's.
-        late = max(0.0, now - self._look_at)
-        self.patience.heard(max(0.0, now - self._heard_at - late), now)
-        self._heard_at = now
+        self.patience.heard(self._silence(now), now)
+        self._heard_at, self._stood_still = now, 0.0
         try:
             for line in self._lines.feed(data):
                 message = decode_link(line)
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        silent = loop.time() - self._heard_at
+        silent = self._silence(loop.time())
         if silent > self.patience.limit:
             self.patience.heard(silent, loop.time())
             if self._transport is not None:
@@ -110,6 +110,15 @@ class Connection(asyncio.Protocol):
         self.send(Ping())
         self._look_at = loop.time() + PING_SECONDS
         self._timer = loop.call_at(self._look_at, self._look)
+
+    def _silence(self, now: float) -> float:
+        """Seconds since the peer was heard, without those by which this end is late with its next look.
+
+        After a standstill the loop may look before it reads what has come meanwhile.
+        """
+        self._stood_still += max(0.0, now - self._look_at)
+        self._look_at = max(self._look_at, now)
+        return max(0.0, now - self._heard_at - self._stood_still)
 
 
 class Members(Protocol):

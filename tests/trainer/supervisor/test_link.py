@@ -117,15 +117,21 @@ def test_who_was_lost_in_silence_and_comes_back_may_be_silent_for_longer() -> No
     assert run(scene()) == [True, False]
 
 
-def test_that_this_end_stood_still_is_no_pause_of_the_peers() -> None:
+@pytest.mark.parametrize("looks_first", [True, False])
+@pytest.mark.parametrize("seconds", [1.9, 30.0])
+def test_that_this_end_stood_still_is_no_pause_of_the_peers(seconds: float, looks_first: bool) -> None:
     async def scene() -> bool:
         group, loop = Group(), asyncio.get_running_loop()
         assert isinstance(loop, Loop)
         connection = group.link()
         assert not await group.is_lost(connection, *REGULAR)
-        # What was sent meanwhile is read at once afterwards.
-        loop.clock.now += 1.9
+        loop.clock.now += seconds
+        if looks_first:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        # What was sent meanwhile is read afterwards.
         connection.data_received(encode(Ping()))
+        assert not group.members.lost_workers
         return await group.is_lost(connection, *REGULAR, 3.0)
 
     assert run(scene()) is True
