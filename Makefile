@@ -142,8 +142,7 @@ lint: $(READY) ## Checks style, formatting, types, layers, golden and generated 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --package k8s.dashboards
-	$(BIN)/mypy --package benchmarks
+	$(BIN)/mypy --package k8s.dashboards --package benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.launcher.manifests.golden
 	$(BIN)/python -m k8s.dashboards

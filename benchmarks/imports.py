@@ -2,12 +2,12 @@
 
 import json
 import statistics
-import subprocess
 import sys
 from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.comparison import Comparison, alternating
+from benchmarks.processes import output
 
 _INSTALLED = f"scikit-learn is {'' if find_spec('sklearn') else 'not '}installed."
 
@@ -27,9 +27,7 @@ def measure(pairs: int) -> dict[str, Any]:
     """Compares pairs of two fresh processes each: seconds, seconds of computing, and memory."""
 
     def run(side: str) -> list[float]:
-        command = [sys.executable, "-c", _IMPORT, side]
-        ended = subprocess.run(command, capture_output=True, text=True, check=True)
-        figures: list[float] = json.loads(ended.stdout.splitlines()[-1])
+        figures: list[float] = json.loads(output(sys.executable, "-c", _IMPORT, side).splitlines()[-1])
         return figures
 
     for side in ("lean", "plain"):  # files that are read for the first time are on no side

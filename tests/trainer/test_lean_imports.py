@@ -59,7 +59,7 @@ def test_the_wrappers_are_there_for_whoever_asks(asking: str) -> None:
 def test_scikit_learn_changes_nothing_that_a_standby_may_not_change() -> None:
     (changed, before, after) = told("""
         import os
-        from trainer.library_imports import import_ahead, LibraryImports
+        from trainer.library_imports import LibraryImports
         from pathlib import Path
         from trainer.threads import pin_environment
         pin_environment(os.environ, 1)

@@ -49,10 +49,7 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._lines = LineBuffer()
         self._transport: asyncio.Transport | None = None
-        self._heard_at = 0.0
-        self._look_at = 0.0
-        # Seconds since then in which this end itself stood still: they are no silence of the peer's.
-        self._stood_still = 0.0
+        self._heard_at = self._look_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.ended = asyncio.Event()
 
@@ -67,7 +64,7 @@ class Connection(asyncio.Protocol):
         """Hears the messages that are whole; a peer that speaks another language is hung up on."""
         now = asyncio.get_running_loop().time()
         self.patience.heard(self._silence(now), now)
-        self._heard_at, self._stood_still = now, 0.0
+        self._heard_at = now
         try:
             for line in self._lines.feed(data):
                 message = decode_link(line)
@@ -114,11 +111,12 @@ class Connection(asyncio.Protocol):
     def _silence(self, now: float) -> float:
         """Seconds since the peer was heard, without those by which this end is late with its next look.
 
-        After a standstill the loop may look before it reads what has come meanwhile.
+        After a standstill the loop may look before it reads what has come meanwhile: as if the peer had been
+        heard later, then.
         """
-        self._stood_still += max(0.0, now - self._look_at)
+        self._heard_at += max(0.0, now - self._look_at)
         self._look_at = max(self._look_at, now)
-        return max(0.0, now - self._heard_at - self._stood_still)
+        return now - self._heard_at
 
 
 class Members(Protocol):

@@ -152,7 +152,10 @@ class FakeCluster:
             if whole
             else [{key: each[key] for key in ("apiVersion", "kind", "metadata")} for each in found]
         )
-        return [_versioned(copy.deepcopy(each)) for each in kept]
+        listed = copy.deepcopy(kept)
+        for each, of in zip(listed, found, strict=True):
+            each["metadata"]["resourceVersion"] = _version(of)
+        return listed
 
     @_one_at_a_time
     def delete(
@@ -170,7 +173,7 @@ class FakeCluster:
             raise NotFoundError(f"delete {kind.name}/{name}", "not found")
         if uid is not None and found["metadata"]["uid"] != uid:
             raise ConflictError(f"delete {kind.name}/{name}", "uid mismatch")
-        if version and _versioned(copy.deepcopy(found))["metadata"]["resourceVersion"] != version:
+        if version and _version(found) != version:
             raise ConflictError(f"delete {kind.name}/{name}", "resource version mismatch")
         self._remove(found, force=force)
         self._after()
@@ -330,11 +333,9 @@ class FakeCluster:
             self._remove(each, force=False)
 
 
-def _versioned(found: Object) -> Object:
-    """With a `resourceVersion` that differs where anything of the object does; old states have old ones."""
-    version = str(zlib.crc32(json.dumps(found, sort_keys=True).encode()))
-    found["metadata"] = {**found["metadata"], "resourceVersion": version}
-    return found
+def _version(found: Object) -> str:
+    """A `resourceVersion` that differs where anything of the object does; old states have old ones."""
+    return str(zlib.crc32(json.dumps(found, sort_keys=True).encode()))
 
 
 def _merge(into: Object, new: Mapping[str, Any]) -> Object:
