@@ -7,6 +7,7 @@ TensorFlow.
 # ruff: noqa: PLC0415 - in a pod the signal handler has to stand before anything that takes time
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -44,10 +45,11 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = ()) ->
 
 def _in_pod(root: Path, command: Sequence[str]) -> int:
     # PID 1 ignores a SIGTERM that it has no handler for: the pod would take its whole grace period to go.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Nothing has begun yet that needs an end, and an exception would be lost where Python ignores it, as in
+    # a destructor.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
     import asyncio
-    import os
     import traceback
 
     from trainer.contract import pod

@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         A value of `ExitCode`.
     """
     for number, code in _ENDINGS.items():
-        signal.signal(number, lambda *_, code=code: sys.exit(code))
+        # An exception would be lost where Python ignores it; the data server ends with this process.
+        signal.signal(number, lambda *_, code=code: os._exit(code))
     try:
         url = _start([*loading(_log_directory(arguments), _open_files()), *arguments])
     except CannotServeError as error:
@@ -134,8 +135,6 @@ def _launched(board: Any) -> str:
         with contextlib.redirect_stderr(said):
             return str(board.launch())
     except SystemExit as error:
-        if error.code in _ENDINGS.values():
-            raise
         raise CannotServeError(said.getvalue().strip()) from error
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -109,6 +111,27 @@ def test_sigterm_is_heard_from_the_very_beginning(tmp_path: Path) -> None:
         assert run.exit_code(0) == 143
     finally:
         run.__exit__()
+
+
+def test_sigterm_is_heard_where_an_exception_would_be_lost() -> None:
+    program = """
+import os, signal, sys
+from trainer import pod_entry
+from trainer.__main__ import main
+
+class Interrupted:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+def read_pod(*_):
+    Interrupted()
+    raise pod_entry.PodError(["went on"])
+
+pod_entry.read_pod = read_pod
+sys.exit(main(["--pod"]))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (143, "")
 
 
 def test_a_bug_is_told_with_its_traceback_once(tmp_path: Path) -> None:
