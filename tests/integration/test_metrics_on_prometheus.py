@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from launcher.local_ports import HeldPorts
 from tests.integration.real_run import DATA, MODEL
 from tests.integration.small_experiment import command, write
 from tests.monitoring.queries import RULES, Query, dashboard_queries
@@ -31,13 +32,17 @@ pytestmark = [pytest.mark.processes, needs_prometheus, pytest.mark.timeout(600)]
 EPOCHS = 12
 SCRAPE_SECONDS = 0.5
 
-# Prometheus shall see every epoch: each takes longer than the time between two scrapes, whatever the machine.
+# Prometheus shall see every epoch, the last one too: each takes longer than the time between two scrapes,
+# whatever the machine.
 CALLBACKS = """
     import pathlib
     import time
     import keras
 
     class Slow(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            time.sleep({seconds})
+
         def on_epoch_begin(self, epoch, logs=None):
             time.sleep({seconds})
             if epoch == {hangs_at} and not pathlib.Path("{marker}").exists():
@@ -124,7 +129,7 @@ class LaunchedRun:
 def launched(
     folder: Path, port: int, *options: str, seconds: float, epochs: int = EPOCHS, hangs_at: int = -1
 ) -> Iterator[LaunchedRun]:
-    """A run whose epochs begin with a pause of so many seconds, and one of them, once, with a hang."""
+    """A run whose epochs and end begin with a pause of so many seconds, one of them, once, with a hang."""
     experiment = write(
         folder / "experiment",
         model=MODEL,
@@ -167,6 +172,8 @@ def watched(
     """
     port = two_ports()
     with (
+        # Else they might be given to others before the run begins.
+        HeldPorts(0, (port, port + 1)),
         Prometheus(folder / "prometheus", (port, port + 1), every, rules) as prometheus,
         launched(folder, port, *options, **run) as launched_run,
     ):
@@ -202,7 +209,11 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             prometheus.wait_for(f"sum(perdure_run_restarts) == {times + 1}")
         run.wait_for_epoch(11)
         chosen = {"run": "a-run", "__rate_interval": "10s", "__interval": "5m", "__range": "10m"}
-        panels = {query: len(prometheus.query(_looked_at(query))) for query in dashboard_queries(chosen)}
+        panels = dict.fromkeys(dashboard_queries(chosen), 0)
+        # A scrape that came too late shows nothing until the next one.
+        while not all(panels.values()) and run.process.poll() is None:
+            for query in (query for query, series in panels.items() if not series):
+                panels[query] = len(prometheus.query(_looked_at(query)))
         assert run.wait() == 0, run.output.read_text()
         yield Watched(run, prometheus, panels)
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.trainer.supervisor.exposition import Exposition
@@ -27,16 +28,7 @@ def metrics(run: PodRun, worker: int = 0) -> Exposition:
 def training_process(run: PodRun, worker: int) -> int:
     """The older of the two that a supervisor has started; the other is a standby."""
     supervisor = run.processes[worker].pid
-    pids = (int(pid) for pid in os.listdir("/proc") if pid.isdigit())
-    children = sorted(pid for pid in pids if _parent(pid) == supervisor)
-    return children[0]
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return -1
+    return min(psutil.Process(supervisor).children(), key=lambda each: each.create_time()).pid
 
 
 def test_no_counter_goes_back_when_a_training_process_is_killed(tmp_path: Path) -> None:
@@ -166,5 +158,4 @@ def _is_up(run: PodRun) -> bool:
 
 
 def _children(run: PodRun, worker: int) -> list[int]:
-    supervisor = run.processes[worker].pid
-    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(int(pid)) == supervisor]
+    return [each.pid for each in psutil.Process(run.processes[worker].pid).children()]

@@ -25,7 +25,7 @@ def result(run: PodRun) -> dict[str, str]:
 
 
 def test_a_run_tells_its_course_in_log_status_and_last_word(tmp_path: Path) -> None:
-    with PodRun(tmp_path, 2, parameters={"steps": 200}) as run:
+    with PodRun(tmp_path, 2, parameters={"steps": 400}) as run:
         run.wait_for_line(0, "first new step")
         assert run.get(0, "/healthz") == (200, "ok\n")
         assert run.get(0, "/readyz") == (200, "ok\n")
@@ -39,7 +39,7 @@ def test_a_run_tells_its_course_in_log_status_and_last_word(tmp_path: Path) -> N
         assert run.get(0, "/healthz", "HEAD") == (200, "")
         codes = [run.exit_code(worker) for worker in range(2)]
     assert codes == [0, 0]
-    assert result(run)["state"] == chain(200)
+    assert result(run)["state"] == chain(400)
     kept = json.loads((run.directory / "experiment.yaml").read_text())
     assert (kept["kind"], kept["metadata"], kept["spec"]["workers"]) == ("Experiment", {"name": "fake"}, 2)
     events = [json.loads(line)["kind"] for line in (run.directory / "events.jsonl").read_text().splitlines()]
@@ -81,7 +81,7 @@ def test_a_follower_is_not_ready_without_its_leader(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_terminated_pod_saves_leaves_alone_and_loses_no_step(tmp_path: Path, victim: int) -> None:
-    with PodRun(tmp_path, 2, parameters={"steps": 200, "every": 1000}) as run:
+    with PodRun(tmp_path, 2, parameters={"steps": 400, "every": 1000}) as run:
         run.wait_for_line(0, "first new step")
         run.processes[victim].send_signal(signal.SIGTERM)
         assert run.exit_code(victim) == 143
@@ -91,7 +91,7 @@ def test_a_terminated_pod_saves_leaves_alone_and_loses_no_step(tmp_path: Path, v
         assert run.processes[1 - victim].poll() is None
         run.start(victim)
         assert [run.exit_code(0), run.exit_code(1)] == [0, 0]
-    assert result(run)["state"] == chain(200)
+    assert result(run)["state"] == chain(400)
     ended = from_json((run.directory / "attempts/1/ended").read_bytes())
     assert (ended.kind, ended.seconds > 0) == (CauseKind.STOPPED, True)
     # What the second attempt went on from is the very step that the first one had reached.

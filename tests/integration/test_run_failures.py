@@ -147,7 +147,7 @@ def test_a_signal_ends_the_run_and_everything_it_started(number: int, code: int,
     process = started(write(tmp_path / "experiment", epochs=100_000, callbacks={}), tmp_path)
     everyone = children_of(process)
     os.kill(process.pid, number)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=90)
     assert process.returncode == code
     assert "Stopped by" in output
     assert "Traceback" not in output

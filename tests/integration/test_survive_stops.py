@@ -27,6 +27,19 @@ SLOW = """
 """
 
 
+WAITING = """
+    import keras, pathlib, time
+
+    class Waiting(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            while epoch == 2 and not pathlib.Path({path!r}).exists():
+                time.sleep(0.05)
+
+    def make():
+        return Waiting()
+"""
+
+
 def slow_experiment(folder: Path, **training) -> Path:
     experiment = write(
         folder, callbacks={"tensorboard": False, "custom": ["callbacks.py:make"]}, epochs=30, **training
@@ -146,18 +159,23 @@ def test_an_attempt_that_was_taken_over_ends_and_commits_nothing_more(tmp_path: 
 
 
 def test_a_run_that_is_being_trained_is_left_alone(tmp_path: Path) -> None:
-    experiment = slow_experiment(tmp_path / "experiment")
+    callbacks = {"tensorboard": False, "custom": ["callbacks.py:make"]}
+    experiment = write(tmp_path / "experiment", callbacks=callbacks, epochs=4)
+    may_go_on = tmp_path / "may go on"
+    waiting = WAITING.format(path=str(may_go_on)).replace("\n    ", "\n")
+    (experiment / "callbacks.py").write_text(waiting)
     first = subprocess.Popen(
         command(experiment, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
         output = first.stdout.readline()
-        while not output.splitlines()[-1].startswith("epoch  1/"):
+        while not output.splitlines()[-1].startswith("epoch 1/"):
             output += first.stdout.readline()
         for options in ([], ["--start-over"]):
             second = run(experiment, tmp_path / "runs", *options)
             assert second.code == 78, second.output
             assert f"is being trained already, by process {first.pid} on " in second.output
+        may_go_on.touch()
         rest, _ = first.communicate(timeout=120)
     finally:
         first.kill()

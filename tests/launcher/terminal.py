@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.launcher.screen import Screen
 
-SECONDS = 60.0
+SECONDS = 240.0
 """How long a text is waited for, on a machine that does much else."""
 
 CTRL_C = "\x03"

@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from launcher.local_group import STOP_SECONDS
+
 LAUNCHER = Path(__file__).with_name("run_fake_workers.py")
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(90)]
@@ -108,7 +110,7 @@ def test_whoever_is_killed_comes_back_and_the_run_finishes(
 ) -> None:
     with launched(tmp_path, "count", "count") as run:
         training = run.until_started(2)[worker]
-        run.read_until(at_step(30))
+        run.read_until(at_step(32))
         os.kill(training if victim == "training" else run.supervisor(training), number)
         run.read_until(lambda record: "interrupted" in record)
         run.until_started(2)
@@ -117,10 +119,15 @@ def test_whoever_is_killed_comes_back_and_the_run_finishes(
     (restart,) = outcome["restarts"]
     assert restart["worker"] == worker
     assert restart["seconds"] is not None
-    # The chief saves at every fifth step, and at the step that all agree on when one is to leave.
+    # The chief saves at every fifth step, and at the step that all agree on when one is to leave. The last
+    # that it told may not have been heard.
     before, after = steps_by_process(run, worker=0)
     planned = number == signal.SIGTERM and victim == "supervisor"
-    assert after[0] == (before[-1] + 1 if planned else (before[-1] + 1) // 5 * 5)
+    if planned:
+        assert after[0] == before[-1] + 1
+    else:
+        assert after[0] % 5 == 0
+        assert before[-1] - 4 <= after[0] <= before[-1] + 5
 
 
 @pytest.mark.parametrize("worker", [0, 1])
@@ -200,7 +207,7 @@ def test_a_second_signal_to_the_launcher_ends_all_at_once(tmp_path: Path) -> Non
         asked = time.monotonic()
         run.process.send_signal(signal.SIGINT)
         code, outcome = run.end()
-        assert time.monotonic() - asked < 2.0
+        assert time.monotonic() - asked < STOP_SECONDS / 2
     assert code == 130
     assert outcome["reason"].startswith("ended before all could save")
     wait_until_gone(everything, 0.0)

@@ -70,7 +70,7 @@ def test_a_dead_port_and_an_unknown_name_are_tried_again() -> None:
 
 def test_what_was_sent_and_not_answered_is_uncertain() -> None:
     with Webhook(None) as webhook:
-        answer = send(webhook.url, seconds=0.2)
+        answer = send(webhook.url, seconds=2.0)
         webhook.wait_for(lambda: len(webhook.bodies) == 1)
     assert (answer.delivered, answer.again, answer.certain) == (False, False, False)
     assert answer.why == "no answer: timed out"

@@ -25,7 +25,7 @@ def recorded(threads="1", deterministic="yes", **environment):
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
     )
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -59,6 +59,9 @@ def test_each_thing_is_told_once_whatever_is_killed(tmp_path: Path, monkeypatch:
             run.wait_until_training(1)
             os.kill(run.training_pid(1), signal.SIGKILL)
             run.wait_until_training(2)
+            # Killed before it is recorded, it would be uncertain.
+            recorded = run.directory / "notifications" / f"webhook-{VARIABLE}" / "interrupted-1" / "done"
+            wait_until(recorded.exists)
             # The leader itself: the next one finds what it has told.
             run.processes[0].kill()
             run.wait_until_training(3)
