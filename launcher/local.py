@@ -260,9 +260,9 @@ class _Supervisors:
             if code is None or self._group.all_left:
                 continue
             if self._group.asked_to_end(code, time.monotonic()):
-                self._view.stopping()
                 for process in self._running.values():
                     process.tell(Stop())
+                self._view.stopping()
 
 
 def gpu_shares(environment: Mapping[str, str], workers: int) -> list[str | None]:

@@ -44,8 +44,10 @@ def main(arguments: Sequence[str]) -> int:
         A value of `ExitCode`.
     """
     for number, code in _ENDINGS.items():
-        # An exception would be lost where Python ignores it; the data server ends with this process.
-        signal.signal(number, lambda *_, code=code: os._exit(code))
+        # One that is ignored, as SIGHUP is under nohup, stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            # An exception would be lost where Python ignores it; the data server ends with this process.
+            signal.signal(number, lambda *_, code=code: os._exit(code))
     try:
         url = _start([*loading(_log_directory(arguments), _open_files()), *arguments])
     except CannotServeError as error:

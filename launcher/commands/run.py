@@ -104,6 +104,7 @@ def run_command(**typed: Any) -> int:
     """  # noqa: D301 - click's mark for lines to leave as they are
     # Not above: `perdure --help` has no use for them.
     from launcher.experiment import load_experiment  # noqa: PLC0415
+    from launcher.lasting_output import lasting_output  # noqa: PLC0415
     from launcher.local_ports import HeldPorts, PortTakenError  # noqa: PLC0415
 
     request = _Request(**typed)
@@ -121,7 +122,7 @@ def run_command(**typed: Any) -> int:
         )
     wanted = () if first is None else range(first, first + count)
     try:
-        with HeldPorts(count + 1, wanted) as ports:
+        with HeldPorts(count + 1, wanted) as ports, lasting_output():
             if request.dry:
                 return _run_dry(loaded, folder, run, ports.addresses)
             return _run(request, _plan(loaded, folder, run, ports.addresses, first))
@@ -246,16 +247,15 @@ def _following(request: _Request, plan: "LocalRun", stored: "StoredRun") -> "Con
 
 
 def _train(plan: "LocalRun", stored: "StoredRun | None") -> "Outcome":
-    from rich.console import Console  # noqa: PLC0415
-
     from launcher import local  # noqa: PLC0415
+    from launcher.lasting_output import PlainConsole  # noqa: PLC0415
     from launcher.live_view import LiveView  # noqa: PLC0415
     from launcher.metric_targets import announced, targets_folder  # noqa: PLC0415
 
     spec = plan.experiment.spec
     chatter = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
     targets = announced(plan.name, plan.experiment.name, plan.metrics_ports, targets_folder())
-    console = Console(soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     with targets, LiveView(console, spec.training.epochs, spec.workers, chatter=chatter) as view:
         outcome = local.run(plan, view)
         view.ended(outcome.failure)

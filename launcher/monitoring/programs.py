@@ -235,7 +235,9 @@ def _grafana_home(program: Path) -> Path | None:
 def _asked_to_end() -> Iterator[threading.Event]:
     """An event that the first SIGINT, SIGTERM or SIGHUP sets, so that none of them interrupts anything."""
     asked = threading.Event()
-    before = {number: signal.signal(number, lambda *_: asked.set()) for number in _ENDING}
+    # One that is ignored, as SIGHUP is under nohup, stays so.
+    numbers = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda *_: asked.set()) for number in numbers}
     try:
         yield asked
     finally:

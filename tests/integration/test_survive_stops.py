@@ -11,6 +11,8 @@ import psutil
 import pytest
 
 from tests.integration.small_experiment import MODEL, Ended, command, run, write
+from tests.launcher.terminal import terminal
+from trainer.contract.attempts import from_json
 from trainer.contract.run_directory import RunDirectory
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
@@ -97,6 +99,28 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_end(number: int, code: int, t
     assert resumed.result["weights_digest"] == undisturbed.result["weights_digest"]
     assert resumed.result["history"] == undisturbed.result["history"]
     assert rows(resumed) == rows(undisturbed)
+
+
+def test_a_terminal_that_is_closed_stops_the_run_with_a_save(tmp_path: Path) -> None:
+    experiment = slow_experiment(tmp_path / "experiment")
+    words = ("run", str(experiment), "--storage", str(tmp_path / "runs"), "--run", "a-run")
+    with terminal(words, tmp_path, TF_CPP_MIN_LOG_LEVEL="2", NO_COLOR="1") as window:
+        window.wait_for("epoch  2/30")
+        assert window.screen.cursor_shown
+        assert window.hang_up() == 143
+    directory = tmp_path / "runs" / "small" / "a-run"
+    assert from_json((directory / "attempts" / "1" / "ended").read_bytes()).kind == "stopped"
+
+
+def test_a_run_goes_on_where_nobody_reads_what_it_prints(tmp_path: Path) -> None:
+    experiment = write(tmp_path / "experiment", epochs=4)
+    process = subprocess.Popen(
+        command(experiment, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(240) == 0
+    assert (tmp_path / "runs" / "small" / "a-run" / "result.json").exists()
 
 
 def test_a_launcher_that_is_killed_leaves_nothing_and_the_run_goes_on(tmp_path: Path) -> None:

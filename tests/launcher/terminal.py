@@ -60,6 +60,14 @@ class Terminal:
         self.screen.resize(columns, rows)
         termios.tcsetwinsize(self._master, (rows, columns))
 
+    def hang_up(self) -> int:
+        """Closes the terminal, as a window or a connection is closed; returns the command's exit code."""
+        # The descriptor stays somebody's until the test is over: another file must not get its number.
+        nobody = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nobody, self._master)
+        os.close(nobody)
+        return self._process.wait(SECONDS)
+
     def end(self) -> int:
         """Waits for the command's end; returns its exit code."""
         end = time.monotonic() + SECONDS

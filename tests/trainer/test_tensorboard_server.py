@@ -39,3 +39,15 @@ def test_an_environment_without_tensorboard_is_told_what_to_install() -> None:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 64
     assert ended.stderr.startswith("TensorBoard is not installed here: pip install 'tensorboard>=2.21,<2.22'")
+
+
+def test_under_nohup_the_end_of_the_terminal_ends_nothing() -> None:
+    program = (
+        "import signal, sys; sys.modules['tensorboard'] = None\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from trainer.tensorboard_server import main\n"
+        "main(['--logdir', '.'])\n"
+        "print([signal.getsignal(n) is signal.SIG_IGN for n in (signal.SIGHUP, signal.SIGTERM)])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[True, False]\n"
