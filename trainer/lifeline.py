@@ -24,21 +24,27 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def leave_sigterm_to_supervisor() -> None:
-    """Makes SIGTERM do nothing here: only supervisors act on it, and their save needs this process.
+def leave_signals_to_supervisor() -> None:
+    """Makes SIGTERM and SIGINT do nothing here: supervisors act on them, and their save needs this process.
 
     Some senders reach every process there is: systemd at the stop of a service, `scancel` of Slurm, a plain
-    `kill` of a process group. TensorFlow does the same to the signal once several workers are connected;
+    `kill` of a process group. TensorFlow does the same to SIGTERM once several workers are connected;
     this is true from the start, for a standby too. Call it from the main thread. What this process executes
-    has the signal's default again; call `restore_sigterm_in_forks` for what it forks.
+    has the signals' defaults again; call `restore_signals_in_forks` for what it forks.
     """
-    # A handler, since an ignored signal would stay so in every program that is executed.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A handler, since an ignored signal would stay so in every program that is executed.
+        signal.signal(number, lambda *_: None)
 
 
-def restore_sigterm_in_forks() -> None:
-    """Gives the forks of this process SIGTERM's default again: `multiprocessing` ends its workers with it."""
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+def restore_signals_in_forks() -> None:
+    """Gives the forks of this process the defaults again: `multiprocessing` ends its workers with SIGTERM."""
+
+    def restore() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    os.register_at_fork(after_in_child=restore)
 
 
 def guard_group(channel: socket.socket) -> None:

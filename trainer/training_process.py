@@ -40,8 +40,8 @@ from trainer.last_ticket import LastTicket
 from trainer.lean_imports import lean_imports
 from trainer.lifeline import (
     guard_group,
-    leave_sigterm_to_supervisor,
-    restore_sigterm_in_forks,
+    leave_signals_to_supervisor,
+    restore_signals_in_forks,
 )
 from trainer.threads import pin_environment, thread_count
 from trainer.tickets import RollBackRequested, StopRequested
@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     channel = inherited_channel(options.channel, options.parent)
-    leave_sigterm_to_supervisor()
+    leave_signals_to_supervisor()
     guard_group(channel)
-    restore_sigterm_in_forks()
+    restore_signals_in_forks()
     faulthandler.enable()
     message = first_message(channel)
     last_ticket = None

@@ -73,7 +73,7 @@ def test_sigterm_of_every_process_at_once_loses_no_step(tmp_path: Path, undistur
     assert differences(undisturbed, str(run.directory)) == []
 
 
-def test_sigterm_of_a_training_process_or_a_standby_does_nothing(tmp_path: Path, undisturbed: str) -> None:
+def test_a_signal_to_a_training_process_or_a_standby_does_nothing(tmp_path: Path, undisturbed: str) -> None:
     with RealRun(tmp_path) as run:
         run.wait_until_training(1, steps=3)
         supervisors = {process.pid for process in run.processes.values()}
@@ -81,6 +81,7 @@ def test_sigterm_of_a_training_process_or_a_standby_does_nothing(tmp_path: Path,
         assert len(children) >= 4
         for process in children:
             process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
         run.wait_until_finished()
     assert run.attempts == [1]
     assert differences(undisturbed, str(run.directory)) == []

@@ -1,4 +1,4 @@
-"""SIGTERM is the supervisor's: what it does to a training process, its guard, and what either starts."""
+"""SIGTERM and SIGINT are the supervisor's: what they do to a training process, its guard, and to children."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.processes
 
 TRAINING = """
 import multiprocessing, os, socket, subprocess, sys, threading, time
-from trainer.lifeline import guard_group, leave_sigterm_to_supervisor, restore_sigterm_in_forks
+from trainer.lifeline import guard_group, leave_signals_to_supervisor, restore_signals_in_forks
 
 def work(ready):
     ready.set()
@@ -23,9 +23,9 @@ def work(ready):
 if __name__ == "__main__":
     os.setpgid(0, 0)
     channel = socket.socket(fileno=int(sys.argv[1]))
-    leave_sigterm_to_supervisor()
+    leave_signals_to_supervisor()
     guard_group(channel)
-    restore_sigterm_in_forks()
+    restore_signals_in_forks()
     context = multiprocessing.get_context("fork")
     ready = context.Event()
     forked = context.Process(target=work, args=(ready,))
@@ -50,7 +50,8 @@ def wait_until_zombie_or_gone(pid: int) -> bool:
     return False
 
 
-def test_sigterm_to_the_whole_group_ends_only_what_the_training_process_started() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_ends_only_what_the_training_process_started(number: int) -> None:
     ours, theirs = socket.socketpair()
     training = subprocess.Popen(
         [sys.executable, "-c", TRAINING, str(theirs.fileno())], pass_fds=(theirs.fileno(),)
@@ -59,11 +60,11 @@ def test_sigterm_to_the_whole_group_ends_only_what_the_training_process_started(
     try:
         forked, executed = map(int, ours.makefile("r").readline().split())
         (guard,) = {child.pid for child in psutil.Process(training.pid).children()} - {forked, executed}
-        os.killpg(training.pid, signal.SIGTERM)
+        os.killpg(training.pid, number)
         assert wait_until_zombie_or_gone(forked)
         assert wait_until_zombie_or_gone(executed)
         # It has had the signal before them; and a second one, alone.
-        training.send_signal(signal.SIGTERM)
+        training.send_signal(number)
         ours.sendall(b"x")
         assert training.poll() is None
         # The guard lives, for it still does its work.
