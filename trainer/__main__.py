@@ -63,13 +63,12 @@ def _in_pod(root: Path, command: Sequence[str]) -> int:
     number = int(worker) if worker.isascii() and worker.isdigit() else -1
     try:
         plan = read_pod(os.environ, root)
+        return asyncio.run(supervise_in_pod(plan, sys.stdout, message, command))
     except PodError as error:
         for problem in error.problems:
             print(f"perdure: {problem}", file=sys.stderr)  # noqa: T201
         write_last_word(message, LastWord(number, ExitCode.USAGE, "; ".join(error.problems)))
         return ExitCode.USAGE
-    try:
-        return asyncio.run(supervise_in_pod(plan, sys.stdout, message, command))
     except Exception as error:
         reason = f"the supervisor failed: {error!r}"
         write_last_word(message, LastWord(number, ExitCode.CRASH, reason, traceback=traceback.format_exc()))

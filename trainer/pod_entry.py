@@ -126,7 +126,8 @@ def _read_experiment(path: Path, problems: list[str]) -> Experiment | None:
     try:
         data: Any = json.loads(path.read_bytes())
         return ExperimentDocument.model_validate(data).experiment()
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        # Any other, as of a disk, may be gone the next time.
         problems.append(f"{path}: {error.strerror}; expected the resolved experiment there")
     except ValidationError as error:
         for each in error.errors():

@@ -171,3 +171,13 @@ def test_a_wrong_pod_exits_with_64_and_says_why_in_its_last_word(tmp_path: Path)
         assert "PERDURE_LEADER='nowhere'" in text
         assert "PERDURE_RUN is not set" in text
     assert "Traceback" not in done.stderr
+
+
+def test_a_fault_of_the_disk_is_no_mistake_of_the_pods(tmp_path: Path) -> None:
+    root = make_root(tmp_path, document())
+    file = below(root, pod.EXPERIMENT_FILE)
+    file.unlink()
+    # Not to be followed to its end: an error of the system's that no experiment can cause.
+    file.symlink_to(file.name)
+    with pytest.raises(OSError, match="Too many levels"):
+        read(root)

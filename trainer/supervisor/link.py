@@ -65,13 +65,14 @@ class Connection(asyncio.Protocol):
         now = asyncio.get_running_loop().time()
         self.patience.heard(self._silence(now), now)
         self._heard_at = now
-        try:
-            for line in self._lines.feed(data):
+        for line in self._lines.feed(data):
+            try:
                 message = decode_link(line)
-                if not isinstance(message, Ping) and not self.ended.is_set():
-                    self._hear(self, message)
-        except ValueError:
-            self.close()
+            except ValueError:
+                self.close()
+                return
+            if not isinstance(message, Ping) and not self.ended.is_set():
+                self._hear(self, message)
         if len(self._lines.rest) > _LONGEST_LINE:
             self.close()
 

@@ -1,5 +1,6 @@
 """A supervisor's training process and standby: which process is which, and what they are given."""
 
+import logging
 import os
 import socket
 import sys
@@ -33,6 +34,7 @@ IMPORT_SECONDS = 30.0
 
 _STANDBY_PAUSE = 1.0
 _STANDBY_TRIES = 5
+_log = logging.getLogger(__name__)
 
 
 def training_command() -> list[str]:
@@ -92,10 +94,15 @@ class WorkerProcesses:
 
     def prepare(self) -> None:
         """Starts a standby, unless there is one."""
-        if self._standby is None and not self._closing and self._standby_failures < _STANDBY_TRIES:
-            self._standby = self._children.start(self._command, self._environment, self._hear)
-            self._standby.tell(Prepare(self._threads, self._standby.last_ticket.descriptor))
-            self._have_imported_ahead()
+        if self._standby is not None or self._closing or self._standby_failures >= _STANDBY_TRIES:
+            return
+        try:
+            self._start_standby()
+        except OSError as error:
+            # Training goes on without one, where there may be no more processes or no memory for them.
+            _log.warning("a standby could not be started: %s", error)
+            self._standby_failures += 1
+            self._later(_STANDBY_PAUSE, self.prepare)
 
     def start(
         self,
@@ -184,9 +191,15 @@ class WorkerProcesses:
     def _assign(self, assignment: Assignment) -> None:
         # Whatever failed before: an attempt needs a process, and its failure is reported with its cause.
         self._standby_failures = 0
-        self.prepare()
+        if self._standby is None and not self._closing:
+            self._start_standby()
         self._training, self._standby = self._standby, None
         self._tell(assignment)
+
+    def _start_standby(self) -> None:
+        self._standby = self._children.start(self._command, self._environment, self._hear)
+        self._standby.tell(Prepare(self._threads, self._standby.last_ticket.descriptor))
+        self._have_imported_ahead()
 
     def _end_if_it_only_imports(self, now: float) -> None:
         if self._training is None or not self._training.importing:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trainer.contract.link_messages import Hello, LinkMessage, Ping
+from trainer.contract.link_messages import Hello, LinkMessage, MemberFinished, Ping
 from trainer.contract.messages import encode
 from trainer.supervisor.link import Connection, LeaderEnd
 
@@ -64,8 +64,8 @@ class Members:
 class Group:
     """A leader, and worker 1 that links itself to it."""
 
-    def __init__(self) -> None:
-        self.members = Members()
+    def __init__(self, members: Members | None = None) -> None:
+        self.members = members or Members()
         self.leader = LeaderEnd("run", "digest", 2, self.members)
 
     def link(self) -> Connection:
@@ -135,3 +135,19 @@ def test_that_this_end_stood_still_is_no_pause_of_the_peers(seconds: float, look
         return await group.is_lost(connection, *REGULAR, 3.0)
 
     assert run(scene()) is True
+
+
+def test_a_fault_of_the_leader_itself_is_not_taken_for_the_peers() -> None:
+    class Faulty(Members):
+        def said(self, worker: int, message: LinkMessage) -> None:
+            raise ValueError(f"about {message} of worker {worker}")
+
+    async def scene() -> None:
+        group = Group(Faulty())
+        connection = group.link()
+        with pytest.raises(ValueError, match="about MemberFinished"):
+            connection.data_received(encode(MemberFinished(1, None)))
+        connection.data_received(b"no message\n")
+        assert group.members.lost_workers == [1]
+
+    run(scene())

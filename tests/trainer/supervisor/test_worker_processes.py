@@ -2,7 +2,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,14 @@ EXPERIMENT = {"spec": {"training": {"seed": 1, "threads": 1}}}
 class Worker:
     """The processes of one worker, looked after as their supervisor does."""
 
-    def __init__(self, seen: Path, does: str) -> None:
+    def __init__(self, seen: Path, does: str, command: Sequence[str] = COMMAND) -> None:
         plan = Supervise("/", EXPERIMENT, "run", "/run", 0, 1, "digest", "127.0.0.1:1")
         self.seen = seen
         self.started: list[int] = []
         self.exits: list[int] = []
         environment = {**os.environ, "SEEN": str(seen), "IMPORT": does}
         later = asyncio.get_running_loop().call_later
-        self.processes = WorkerProcesses(plan, COMMAND, environment, self._hear, self.exits.append, later)
+        self.processes = WorkerProcesses(plan, command, environment, self._hear, self.exits.append, later)
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, Started):
@@ -69,5 +69,19 @@ def test_a_standby_that_comes_to_harm_as_it_imports_costs_no_attempt(
         finally:
             processes.close()
             await team.until(lambda: processes.empty)
+
+    asyncio.run(scenario())
+
+
+def test_without_a_standby_training_goes_on_but_not_without_a_training_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        # The system refuses this one, as it does any where there may be no more.
+        processes = Worker(tmp_path, "", [str(tmp_path / "missing")]).processes
+        processes.prepare()
+        assert "a standby could not be started" in caplog.text
+        with pytest.raises(FileNotFoundError):
+            processes.start(1, ("127.0.0.1:1",))
 
     asyncio.run(scenario())
