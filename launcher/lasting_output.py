@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from rich.console import Console
-
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
@@ -21,14 +19,6 @@ def lasting_output() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = before
-
-
-class PlainConsole(Console):
-    """A console that never hides the cursor: however the process ends, the terminal is in order."""
-
-    def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002 - as rich has it
-        """Leaves the cursor alone."""
-        return False
 
 
 class _Lasting:

@@ -24,6 +24,14 @@ _BESIDE_CURVES = max(map(len, SHOWN)) + 3
 """Columns for the names of the curves, and one that stays free: a line that fills a row may begin another."""
 
 
+class PlainConsole(Console):
+    """A console that never hides the cursor: however the process ends, the terminal is in order."""
+
+    def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002 - as rich has it
+        """Leaves the cursor alone."""
+        return False
+
+
 class LiveView:
     """Shows the output of workers and the course of training on one console.
 

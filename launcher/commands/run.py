@@ -248,8 +248,7 @@ def _following(request: _Request, plan: "LocalRun", stored: "StoredRun") -> "Con
 
 def _train(plan: "LocalRun", stored: "StoredRun | None") -> "Outcome":
     from launcher import local  # noqa: PLC0415
-    from launcher.lasting_output import PlainConsole  # noqa: PLC0415
-    from launcher.live_view import LiveView  # noqa: PLC0415
+    from launcher.live_view import LiveView, PlainConsole  # noqa: PLC0415
     from launcher.metric_targets import announced, targets_folder  # noqa: PLC0415
 
     spec = plan.experiment.spec

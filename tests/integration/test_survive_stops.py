@@ -42,11 +42,10 @@ WAITING = """
 """
 
 
-def slow_experiment(folder: Path, **training) -> Path:
-    experiment = write(
-        folder, callbacks={"tensorboard": False, "custom": ["callbacks.py:make"]}, epochs=30, **training
-    )
-    (experiment / "callbacks.py").write_text(SLOW.replace("\n    ", "\n"))
+def slow_experiment(folder: Path, code: str = SLOW, epochs: int = 30, **training) -> Path:
+    callbacks = {"tensorboard": False, "custom": ["callbacks.py:make"]}
+    experiment = write(folder, callbacks=callbacks, epochs=epochs, **training)
+    (experiment / "callbacks.py").write_text(code.replace("\n    ", "\n"))
     return experiment
 
 
@@ -183,11 +182,8 @@ def test_an_attempt_that_was_taken_over_ends_and_commits_nothing_more(tmp_path: 
 
 
 def test_a_run_that_is_being_trained_is_left_alone(tmp_path: Path) -> None:
-    callbacks = {"tensorboard": False, "custom": ["callbacks.py:make"]}
-    experiment = write(tmp_path / "experiment", callbacks=callbacks, epochs=4)
     may_go_on = tmp_path / "may go on"
-    waiting = WAITING.format(path=str(may_go_on)).replace("\n    ", "\n")
-    (experiment / "callbacks.py").write_text(waiting)
+    experiment = slow_experiment(tmp_path / "experiment", WAITING.format(path=str(may_go_on)), epochs=4)
     first = subprocess.Popen(
         command(experiment, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
